@@ -1,0 +1,21 @@
+"""Speech recognition with a recurrent CTC acoustic model: train, transcribe, evaluate.
+
+The path from audio to text is the modules' order: audio, manifest, data, features, encoders, model, decoders, scoring.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asr.model import CTCModel
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    # Importing torch takes seconds; `asr --help` should not wait for it.
+    if name == "load_model":
+        from asr.model import CTCModel
+
+        return CTCModel.load
+    raise AttributeError(f"module 'asr' has no attribute {name!r}")

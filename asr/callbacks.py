@@ -1,0 +1,137 @@
+"""What a training run shows: the progress bar, sample hypotheses, the learning-curve picture."""
+
+import csv
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+
+
+class SpeechProgressBar(TQDMProgressBar):
+    """Lightning's bar with loss, WER, and hours of audio trained on per hour."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+        self._started: tuple[float, float] | None = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        super().on_train_epoch_start(trainer, *args)
+        self._started = (time.perf_counter(), trainer.lightning_module.audio_seconds)  # type: ignore[arg-type]
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        shown = {"loss": metrics.get("train_loss")}
+        if "valid_wer" in metrics:
+            shown["valid_wer"] = f"{float(metrics['valid_wer']):.1%}"  # type: ignore[arg-type]
+        if self._started:
+            clock, audio = self._started
+            passed = max(time.perf_counter() - clock, 1e-9)
+            rate = (pl_module.audio_seconds - audio) / passed * trainer.world_size  # type: ignore[operator]
+            shown["audio_h_per_h"] = f"{rate:.0f}"  # type: ignore[assignment]
+        return shown
+
+
+class LastCheckpoint(pl.Callback):
+    """Keeps one checkpoint to resume from: at each epoch's start, every `every_steps` steps, and at the end.
+
+    It is written beside its place and then moved there, so that a kill at any moment leaves a whole one.
+    """
+
+    def __init__(self, path: Path, every_steps: int):
+        self.path = path
+        self.every_steps = every_steps
+
+    def save(self, trainer: pl.Trainer) -> None:
+        part = self.path.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self.path)
+        trainer.strategy.barrier()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # At an epoch's end Lightning has not yet stepped the schedules that follow the validation.
+        self.save(trainer)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        if trainer.global_step and trainer.global_step % self.every_steps == 0:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.save(trainer)
+
+
+class SampleHypotheses(pl.Callback):
+    """Writes a few references and hypotheses after each validation: to TensorBoard and samples.txt."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        samples: list[tuple[str, str, str]] = pl_module.samples  # type: ignore[assignment]
+        if trainer.sanity_checking or not trainer.is_global_zero or not samples:
+            return
+        lines = [f"{name}\n  reference   {ref}\n  hypothesis  {hyp}" for name, ref, hyp in samples]
+        with (Path(trainer.default_root_dir) / "samples.txt").open("a") as file:
+            file.write(f"epoch {trainer.current_epoch}\n" + "\n".join(lines) + "\n\n")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                text = "\n\n".join(f"    {line}" for line in "\n".join(lines).split("\n"))
+                logger.experiment.add_text("samples", text, trainer.global_step)
+
+
+class LearningCurve(pl.Callback):
+    """Draws loss and error rates from the CSV log: after a validation, at most once in half a minute, and at the end."""
+
+    def __init__(self, metrics: Path, picture: Path):
+        self.metrics = metrics
+        self.picture = picture
+        self.drawn = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and time.monotonic() - self.drawn > 30:
+            self.draw()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.save()
+            self.draw()
+
+    def draw(self) -> None:
+        if self.metrics.is_file():
+            draw_learning_curve(self.metrics, self.picture)
+        self.drawn = time.monotonic()
+
+
+def draw_learning_curve(metrics: Path, picture: Path) -> None:
+    """Two panels over epochs: training and validation loss; validation WER and CER. Reads Lightning's metrics.csv."""
+    from matplotlib.figure import Figure
+
+    with metrics.open() as file:
+        rows = list(csv.DictReader(file))
+    epoch_of = _epochs(rows)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    losses, rates = figure.subplots(1, 2)
+    for axes, names in ((losses, ("train_loss", "valid_loss")), (rates, ("valid_wer", "valid_cer"))):
+        for name in names:
+            points = [(epoch_of(row), float(row[name])) for row in rows if row.get(name)]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.set_ylim(bottom=0)
+        if axes.lines:
+            axes.legend()
+    losses.set_ylabel("CTC loss per token")
+    rates.set_ylabel("error rate")
+    figure.savefig(picture, dpi=110)
+
+
+def _epochs(rows: list[dict[str, str]]):  # type: ignore[no-untyped-def]
+    """Position of a row on the axis: its step, in epochs."""
+    steps = [int(row["step"]) for row in rows if row.get("step")]
+    epochs = [int(row["epoch"]) for row in rows if row.get("epoch")]
+    per_epoch = (max(steps, default=0) + 1) / (max(epochs, default=0) + 1)
+    return lambda row: (int(row["step"]) + 1) / per_epoch

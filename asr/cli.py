@@ -1,0 +1,66 @@
+"""The command line: asr prepare | info | train | transcribe | evaluate | score | demo.
+
+Only the argument parser is built here; each command imports what it needs when it runs, so that help answers at once.
+A user's mistake (asr.errors.UserError) prints its message and exits 2; `--debug` shows the traceback.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from asr import __version__, commands, prepare
+from asr.errors import UserError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="asr",
+        description="Speech recognition with a recurrent CTC acoustic model.",
+        epilog="First steps: `asr demo` trains and tests a small recogniser in about a minute.",
+    )
+    parser.add_argument("--version", action="version", version=f"asr {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_line, module in (
+        ("prepare", "make manifests of a public corpus or of your own folder", prepare),
+        ("info", "what manifests hold, and everything suspicious in them", commands.info),
+        ("train", "train a recogniser from a recipe", commands.train),
+        ("transcribe", "audio files to text", commands.transcribe),
+        ("evaluate", "word error rate of a model on manifests", commands.evaluate),
+        ("score", "word error rate of given hypotheses", commands.score),
+        ("demo", "train and test a spoken-digit recogniser in about a minute", commands.demo),
+    ):
+        subparser = subparsers.add_parser(
+            name, help=help_line, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        # Both `asr --debug train` and `asr train --debug` are typed.
+        subparser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.command != "train":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.overrides = rest
+    try:
+        return args.run(args)
+    except UserError as error:
+        if args.debug:
+            raise
+        print(f"asr {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nasr {args.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output, `head` say, has seen enough.
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

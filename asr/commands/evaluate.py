@@ -1,0 +1,43 @@
+"""Word error rate of a model on manifests.
+
+    asr evaluate runs/digits/model data/fsdd/test.jsonl --json result.json
+
+Errors are counted over all utterances, then divided by the reference's words (phones, for a model of phones).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="model folder")
+    parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="JSONL manifests")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--hypotheses", metavar="FILE", help="write id, text and pred_text as JSONL to this file")
+    parser.add_argument("--max-batch-seconds", type=float, default=120.0, help="audio in a batch (default: 120)")
+    parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from asr import manifest
+    from asr.errors import ManifestError
+    from asr.evaluate import evaluate
+    from asr.transcribe import Transcriber
+
+    utterances = [row for path in args.manifests for row in manifest.read(path)]
+    if not utterances:
+        raise ManifestError(f"{', '.join(args.manifests)}: no utterances to evaluate")
+    model = Transcriber.load(args.model, device=args.device).model
+    with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
+        result = evaluate(model, utterances, max_batch_seconds=args.max_batch_seconds, progress=bar.update)
+    print(result.summary())
+    if args.json:
+        Path(args.json).write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+    if args.hypotheses:
+        rows = zip(result.ids, result.references, result.hypotheses, strict=True)
+        lines = [json.dumps({"id": i, "text": r, "pred_text": h.text}, ensure_ascii=False) for i, r, h in rows]
+        Path(args.hypotheses).write_text("\n".join(lines) + "\n")
+    return 0

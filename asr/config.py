@@ -1,0 +1,151 @@
+"""A recipe: the configuration dataclasses that stand beside each class, composed; read from YAML and command line."""
+
+import dataclasses
+import inspect
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from asr.augment import SpecAugmentConfig
+from asr.data import DataConfig
+from asr.encoders import EncoderConfig
+from asr.encoders.recurrent import RecurrentConfig
+from asr.errors import ConfigError
+from asr.features import FeatureConfig
+from asr.model import ModelConfig
+from asr.text import TokenizerConfig
+from asr.validation import build
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """A class of torch.optim by name, and its arguments."""
+
+    name: str = "AdamW"
+    lr: float = 1e-3  # peak learning rate
+    weight_decay: float = 0.01  # of weight matrices; biases and normalisation are never decayed
+    options: dict[str, Any] = field(default_factory=dict)  # further arguments of the class, e.g. betas: [0.9, 0.98]
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate goes, over the optimiser steps of the whole training."""
+
+    name: Literal["warmup_cosine", "one_cycle", "reduce_on_plateau", "constant"] = "warmup_cosine"
+    warmup: float = 0.1  # share of all steps over which the rate rises (not reduce_on_plateau)
+    final: float = 0.01  # last rate, as a share of the peak (warmup_cosine, one_cycle)
+    factor: float = 0.5  # reduce_on_plateau: times this ...
+    patience: int = 3  # ... after so many validations without a better WER
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"schedule.warmup: found {self.warmup}, wanted 0 to below 1 (a share of all steps)")
+        if not 0 < self.factor < 1:
+            raise ConfigError(f"schedule.factor: found {self.factor}, wanted between 0 and 1")
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """All that `asr train` needs to know; one YAML file."""
+
+    name: str = "asr"
+    output: str = ""  # folder of the run; default: runs/<name>
+    seed: int = 1
+    init_from: str = ""  # model folder whose weights to start from; a head of another size starts afresh
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    encoder: EncoderConfig = field(default_factory=RecurrentConfig)
+    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    early_stopping: int = 0  # stop after so many validations without a better WER; 0: never
+    average_best: int = 5  # the model folder holds the mean of this many best checkpoints
+    checkpoint_steps: int = 1000  # also checkpoint after so many steps within an epoch
+    samples: int = 3  # hypotheses shown in the log at each validation
+    trainer: dict[str, Any] = field(default_factory=dict)  # any argument of lightning's Trainer
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is written."""
+        return Path(self.output or f"runs/{self.name}")
+
+    @property
+    def model(self) -> ModelConfig:
+        return ModelConfig(features=self.features, encoder=self.encoder)
+
+
+def load_recipe(path: Path | str, overrides: list[str] | None = None) -> RecipeConfig:
+    """Read a YAML recipe, with `--section.key value` overrides of its values.
+
+    Raises ConfigError listing all that is wrong: unreadable YAML, unknown keys, wrong types, impossible values.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise ConfigError(f"{path}: the recipe cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {type(values).__name__}, wanted keys and values")
+    values.setdefault("name", path.parent.name if path.stem == "train" else f"{path.parent.name}-{path.stem}")
+    for key, value in _parse_overrides(overrides or []):
+        _set(values, key, value)
+    return recipe_from(values, str(path))
+
+
+def recipe_from(values: dict[str, Any], where: str) -> RecipeConfig:
+    """The recipe of nested dictionaries; see `load_recipe`."""
+    recipe = build(RecipeConfig, values, where)
+    _check_trainer(recipe.trainer, where)
+    return recipe
+
+
+def to_yaml(recipe: RecipeConfig) -> str:
+    """The resolved recipe, every default written out; `asr train` reads it again."""
+    return yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False, allow_unicode=True)
+
+
+def _parse_overrides(words: list[str]) -> list[tuple[str, Any]]:
+    pairs = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise ConfigError(f"{word}: found a word where --section.key was wanted, e.g. --optimizer.lr 1e-3")
+        key, equals, text = word[2:].partition("=")
+        if not equals:
+            if not rest:
+                raise ConfigError(f"{word}: no value; wanted {word} VALUE")
+            text = rest.pop(0)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{word} {text}: the value is not valid YAML: {error}") from error
+        pairs.append((key, value))
+    return pairs
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.get(section)
+        if not isinstance(inner, dict):
+            inner = {}
+        values[section] = inner = dict(inner)
+        values = inner
+    values[last] = value
+
+
+def _check_trainer(values: dict[str, Any], where: str) -> None:
+    from pytorch_lightning import Trainer
+
+    known = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+    ours = {"logger", "callbacks", "default_root_dir", "enable_checkpointing", "use_distributed_sampler"}
+    problems = [f"trainer.{key}: unknown key; see the arguments of lightning's Trainer" for key in set(values) - known]
+    problems += [f"trainer.{key}: set by asr itself" for key in set(values) & ours]
+    if problems:
+        raise ConfigError(f"{where}:\n" + "\n".join(f"  {problem}" for problem in sorted(problems)))

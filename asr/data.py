@@ -1,0 +1,259 @@
+"""Utterances to batches: decoded and cached audio, augmentation, duration-bucketed batches, the Lightning DataModule.
+
+Every random choice (order, speed, noise) is a function of (seed, epoch, utterance), never of what happened before, so
+that a resumed run sees exactly the batches that an uninterrupted one would have seen.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from asr import audio
+from asr.augment import AugmentConfig, Augmenter
+from asr.errors import ConfigError, DataError
+from asr.manifest import Utterance
+from asr.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which manifests, and how they become batches."""
+
+    train: list[str] = field(default_factory=list)  # manifests (JSONL)
+    valid: list[str] = field(default_factory=list)  # chooses checkpoints; never augmented
+    test: list[str] = field(default_factory=list)  # scored once, after training
+    min_duration: float = 0.1  # seconds; shorter training utterances are left out
+    max_duration: float = 20.0  # seconds; longer training utterances are left out
+    max_batch_seconds: float = 120.0  # audio in a batch, padding included
+    num_buckets: int = 20  # 1 mixes all durations in a batch; more waste less on padding
+    num_workers: int = 0  # processes that prepare batches; 0 where decoded audio is cached and cores are few
+    cache_gb: float = 2.0  # keep decoded training audio in memory if all of it fits in this many gigabytes
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        checks = [
+            (0 <= self.min_duration < self.max_duration, "min_duration, max_duration",
+             (self.min_duration, self.max_duration), "0 <= min_duration < max_duration"),
+            (self.max_batch_seconds > 0, "max_batch_seconds", self.max_batch_seconds, "positive seconds"),
+            (self.num_buckets >= 1, "num_buckets", self.num_buckets, "at least 1"),
+            (self.num_workers >= 0, "num_workers", self.num_workers, "0 or more"),
+        ]  # fmt: skip
+        for ok, name, found, wanted in checks:
+            if not ok:
+                raise ConfigError(f"data.{name}: found {found}, wanted {wanted}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Utterances side by side. B utterances, S samples in the longest, U tokens in the longest."""
+
+    ids: list[str]
+    waveforms: Tensor  # (B, S) float32, zero beyond num_samples
+    num_samples: Tensor  # (B,) int64
+    tokens: Tensor  # (B, U) int64, zero beyond num_tokens
+    num_tokens: Tensor  # (B,) int64
+    references: list[str]  # the text that hypotheses are scored against
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        moved = [
+            value.to(device, non_blocking=non_blocking)
+            for value in (self.waveforms, self.num_samples, self.tokens, self.num_tokens)
+        ]
+        return Batch(self.ids, *moved, self.references)
+
+    def pin_memory(self) -> "Batch":
+        return Batch(
+            self.ids, self.waveforms.pin_memory(), self.num_samples.pin_memory(), self.tokens.pin_memory(),
+            self.num_tokens.pin_memory(), self.references,
+        )  # fmt: skip
+
+
+class Item(NamedTuple):
+    """What the sampler asks of the dataset: an utterance, as it is to sound in this epoch."""
+
+    index: int
+    epoch: int
+    speed: float
+
+
+class Example(NamedTuple):
+    utterance: Utterance
+    waveform: np.ndarray
+    tokens: list[int]
+    reference: str
+
+
+class SpeechDataset(Dataset[Example]):
+    """Utterances with their audio decoded at the model's rate, augmented where an AugmentConfig is given.
+
+    Without a tokenizer the examples have no tokens, and their reference is the manifest's text as it stands. Raises
+    TextError where a text has symbols that the tokenizer does not.
+    """
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        tokenizer: Tokenizer | None,
+        sample_rate: int,
+        *,
+        augment: AugmentConfig | None = None,
+        seed: int = 0,
+        cache_gb: float = 0.0,
+    ):
+        self.utterances = list(utterances)
+        self.sample_rate = sample_rate
+        self.seed = seed
+        texts = [utterance.text for utterance in self.utterances]
+        self.tokens = [tokenizer.encode(text) if tokenizer else [] for text in texts]
+        self.references = [tokenizer.reference(text) if tokenizer else text for text in texts]
+        self.augmenter = Augmenter(augment, sample_rate) if augment else None
+        self.seconds = np.array([utterance.duration for utterance in self.utterances])
+        # Cached audio is 16-bit: what nearly every corpus was published in, in half the memory.
+        fits = self.seconds.sum() * sample_rate * 2 <= cache_gb * 1e9
+        self.cache: dict[int, np.ndarray] | None = {} if fits else None
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def items(self, epoch: int) -> list[Item]:
+        """Every utterance once, each with the speed that it is played at in this epoch."""
+        if self.augmenter is None:
+            return [Item(i, epoch, 1.0) for i in range(len(self))]
+        rng = np.random.default_rng((self.seed, epoch))
+        return [Item(i, epoch, self.augmenter.draw_speed(rng)) for i in range(len(self))]
+
+    def __getitem__(self, item: Item) -> Example:
+        waveform = self.load(item.index)
+        if self.augmenter is not None:
+            rng = np.random.default_rng((self.seed, item.epoch, item.index))
+            waveform = self.augmenter(waveform, rng, speed=item.speed)
+        return Example(self.utterances[item.index], waveform, self.tokens[item.index], self.references[item.index])
+
+    def load(self, index: int) -> np.ndarray:
+        """The utterance's waveform (S,) float32 at the model's rate."""
+        if self.cache is not None and index in self.cache:
+            return self.cache[index].astype(np.float32) / 32767
+        row = self.utterances[index]
+        waveform, _ = audio.load(row.audio_filepath, self.sample_rate, offset=row.offset, duration=row.duration)
+        if self.cache is not None:
+            self.cache[index] = np.round(waveform.clip(-1, 1) * 32767).astype(np.int16)
+        return waveform
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pad examples with zeros to a batch."""
+    num_samples = [len(example.waveform) for example in examples]
+    num_tokens = [len(example.tokens) for example in examples]
+    waveforms = torch.zeros(len(examples), max(num_samples))
+    tokens = torch.zeros(len(examples), max(num_tokens), dtype=torch.int64)
+    for i, example in enumerate(examples):
+        waveforms[i, : num_samples[i]] = torch.from_numpy(example.waveform)
+        tokens[i, : num_tokens[i]] = torch.tensor(example.tokens, dtype=torch.int64)
+    return Batch(
+        ids=[example.utterance.id for example in examples],
+        waveforms=waveforms,
+        num_samples=torch.tensor(num_samples),
+        tokens=tokens,
+        num_tokens=torch.tensor(num_tokens),
+        references=[example.reference for example in examples],
+    )
+
+
+class BucketBatchSampler(Sampler[list[Item]]):
+    """Batches of similar durations, at most `max_batch_seconds` after padding; the same number on every rank.
+
+    An epoch's batches are a function of (seed, epoch). Where their number does not divide by the ranks, the first ones
+    are given twice: validation counts an utterance once all the same, by its id. `position` tells, whenever the sampler
+    is iterated, the epoch and how many of this rank's batches were already trained on (in a run resumed midway).
+
+    Raises DataError where one utterance alone is longer than a batch may be.
+    """
+
+    def __init__(
+        self,
+        dataset: SpeechDataset,
+        max_batch_seconds: float,
+        *,
+        shuffle: bool,
+        num_buckets: int = 20,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        position: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ):
+        longest = int(dataset.seconds.argmax())
+        if dataset.seconds[longest] > max_batch_seconds:
+            raise DataError(
+                f"{dataset.utterances[longest].id}: {dataset.seconds[longest]:.1f} s do not fit in a batch of "
+                f"{max_batch_seconds:g} s: raise data.max_batch_seconds or lower data.max_duration"
+            )
+        self.dataset = dataset
+        self.max_batch_seconds = max_batch_seconds
+        self.shuffle = shuffle
+        self.num_buckets = num_buckets
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.position = position
+
+    def batches(self, epoch: int) -> list[list[Item]]:
+        """All ranks' batches of the epoch, in order."""
+        batches = self._cut(epoch)
+        # Shuffling changes how many batches an epoch makes by a few; schedules and progress bars want one number. What
+        # is cut here comes back in other epochs.
+        wanted = len(batches) if epoch == 0 or not self.shuffle else self._batches_of_first_epoch
+        wanted = math.ceil(wanted / self.world_size) * self.world_size
+        return [batches[i % len(batches)] for i in range(wanted)]
+
+    @cached_property
+    def _batches_of_first_epoch(self) -> int:
+        return len(self._cut(0))
+
+    def _cut(self, epoch: int) -> list[list[Item]]:
+        items = self.dataset.items(epoch)
+        rng = np.random.default_rng((self.seed, epoch))
+        seconds = {item: self.dataset.seconds[item.index] / item.speed for item in items}
+        items.sort(key=seconds.__getitem__)
+        if self.shuffle:
+            # Order is random within a bucket, so that the same utterances do not meet every epoch.
+            size = math.ceil(len(items) / self.num_buckets)
+            for start in range(0, len(items), size):
+                bucket = items[start : start + size]
+                items[start : start + size] = [bucket[i] for i in rng.permutation(len(bucket))]
+        batches: list[list[Item]] = []
+        widest = 0.0
+        for item in items:
+            widest = max(widest, seconds[item])
+            if not batches or widest * (len(batches[-1]) + 1) > self.max_batch_seconds:
+                batches.append([])
+                widest = seconds[item]
+            batches[-1].append(item)
+        if self.shuffle:
+            return [batches[i] for i in rng.permutation(len(batches))]
+        return batches[::-1]  # the largest first: too little memory shows at once
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        epoch, done = self.position()
+        return iter(self.batches(epoch)[self.rank :: self.world_size][done:])
+
+    def __len__(self) -> int:
+        return math.ceil(self._batches_of_first_epoch / self.world_size)
+
+
+def batch_loader(sampler: BucketBatchSampler, num_workers: int = 0, pin_memory: bool = False) -> DataLoader[Batch]:
+    """A DataLoader of Batch over the sampler's dataset."""
+    return DataLoader(
+        sampler.dataset,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+    )

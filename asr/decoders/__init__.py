@@ -1,0 +1,62 @@
+"""Decoders: log-probabilities to hypotheses.
+
+The contract, which `tests/test_decoders.py` checks for every entry of DECODERS: a decoder is called with log_probs
+(B, T, V) float and num_frames (B,) int64 and returns, for each utterance, a list of hypotheses, the best first and never
+empty. What lies beyond an utterance's frames has no influence. A new decoder is one file and one line in DECODERS.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from asr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from asr.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word (phone, for a model of phones) and when it is spoken."""
+
+    text: str
+    start: float  # seconds
+    end: float  # seconds
+    confidence: float  # 0 to 1
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One way to read an utterance."""
+
+    tokens: tuple[int, ...]  # blanks and repeats removed
+    text: str
+    score: float  # log-probability, or the decoder's total score
+    words: tuple[Word, ...] = ()
+
+    @property
+    def confidence(self) -> float:
+        """Mean of the words' confidences; 1 where nothing was heard."""
+        return sum(word.confidence for word in self.words) / len(self.words) if self.words else 1.0
+
+
+class Decoder(Protocol):
+    """See the contract above."""
+
+    def __call__(self, log_probs: "Tensor", num_frames: "Tensor") -> list[list[Hypothesis]]: ...
+
+
+DECODERS: dict[str, str] = {"greedy": "asr.decoders.greedy:GreedyDecoder"}
+"""Name -> module and class; imported when asked for."""
+
+
+def get_decoder(name: str, tokenizer: "Tokenizer", seconds_per_frame: float, **options: Any) -> Decoder:
+    """The decoder of that name. Raises ConfigError, with the names there are, for another."""
+    from importlib import import_module
+
+    if name not in DECODERS:
+        raise ConfigError(f"no decoder {name!r}; there are: {', '.join(DECODERS)}")
+    module, cls = DECODERS[name].split(":")
+    decoder: Decoder = getattr(import_module(module), cls)(tokenizer, seconds_per_frame, **options)
+    return decoder

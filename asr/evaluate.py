@@ -1,0 +1,103 @@
+"""Transcribe a manifest and count the errors."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from asr.data import BucketBatchSampler, SpeechDataset, batch_loader
+from asr.decoders import Decoder, Hypothesis
+from asr.decoders.greedy import GreedyDecoder
+from asr.manifest import Utterance
+from asr.model import CTCModel
+from asr.scoring import ErrorCounts, count_errors
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Hypotheses for a set of utterances, and their error counts over the whole set."""
+
+    ids: list[str]
+    references: list[str]
+    hypotheses: list[Hypothesis]
+    words: ErrorCounts  # phones, for a model of phones
+    characters: ErrorCounts
+    unit: str  # what `words` counts: "word" or "phone"
+    audio_seconds: float
+    processing_seconds: float
+
+    @property
+    def rtf(self) -> float:
+        """Real-time factor: processing time over audio time, decoding of files included."""
+        return self.processing_seconds / self.audio_seconds if self.audio_seconds else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Figures for a JSON file."""
+        counts = asdict(self.words)
+        return {
+            "unit": self.unit,
+            "wer": self.words.rate,
+            "cer": self.characters.rate,
+            "substitutions": counts["substitutions"],
+            "deletions": counts["deletions"],
+            "insertions": counts["insertions"],
+            "words": self.words.reference_length,
+            "utterances": len(self.ids),
+            "audio_seconds": round(self.audio_seconds, 3),
+            "rtf": round(self.rtf, 5),
+        }
+
+    def summary(self) -> str:
+        """One line: rates with the counts behind them."""
+        name = "PER" if self.unit == "phone" else "WER"
+        words = self.words
+        cer = "" if self.unit == "phone" else f"CER {self.characters.rate:.2%}  "
+        return (
+            f"{name} {words.rate:.2%} ({words.substitutions} substitutions, {words.deletions} deletions, "
+            f"{words.insertions} insertions of {words.reference_length} {self.unit}s)  {cer}"
+            f"{len(self.ids)} utterances, {self.audio_seconds / 3600:.2f} h, RTF {self.rtf:.4f}"
+        )
+
+
+@torch.inference_mode()
+def evaluate(
+    model: CTCModel,
+    utterances: Sequence[Utterance],
+    decoder: Decoder | None = None,
+    *,
+    max_batch_seconds: float = 120.0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """Decode every utterance (greedily by default) and score it against its text; a phone model against its phones.
+
+    `progress` is called with the number of utterances just done. Raises AudioError for files that cannot be read, and
+    for a phone model TextError where a word has no pronunciation.
+    """
+    decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
+    phones = model.tokenizer.kind == "phones"
+    # Words are scored as they stand: symbols that a model does not know are its errors.
+    dataset = SpeechDataset(utterances, model.tokenizer if phones else None, model.sample_rate)
+    started = time.perf_counter()
+    found: dict[int, Hypothesis] = {}
+    sampler = BucketBatchSampler(dataset, max(max_batch_seconds, dataset.seconds.max()), shuffle=False)
+    order = [item.index for items in sampler for item in items]
+    for batch in batch_loader(sampler):
+        log_probs, num_frames = model(batch.waveforms.to(model.device), batch.num_samples.to(model.device))
+        for best in decoder(log_probs, num_frames):
+            found[order[len(found)]] = best[0]
+        progress(len(batch.ids))
+    elapsed = time.perf_counter() - started
+    hypotheses = [found[i] for i in range(len(dataset))]
+    texts = [hypothesis.text for hypothesis in hypotheses]
+    return Evaluation(
+        ids=[row.id for row in utterances],
+        references=dataset.references,
+        hypotheses=hypotheses,
+        words=count_errors(dataset.references, texts, unit="word"),
+        characters=count_errors(dataset.references, texts, unit="character"),
+        unit="phone" if phones else "word",
+        audio_seconds=float(dataset.seconds.sum()),
+        processing_seconds=elapsed,
+    )

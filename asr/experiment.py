@@ -1,0 +1,236 @@
+"""One training run, from recipe to model folder: what `asr train` does.
+
+The run's folder holds recipe.yaml (resolved), excluded.tsv (utterances left out, and why), checkpoints/, csv/ and
+tensorboard/ logs, learning_curve.png, model/ (the model folder) and results.json.
+"""
+
+import json
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from asr import manifest
+from asr.callbacks import LastCheckpoint, LearningCurve, SampleHypotheses, SpeechProgressBar
+from asr.card import model_card
+from asr.config import RecipeConfig, to_yaml
+from asr.data import BucketBatchSampler, DataConfig, SpeechDataset, batch_loader
+from asr.errors import ConfigError, DataError
+from asr.evaluate import Evaluation, evaluate
+from asr.features import GlobalStatistics
+from asr.manifest import Utterance
+from asr.model import CTCModel
+from asr.text import build_tokenizer
+from asr.training import SpeechDataModule, SpeechModule
+
+
+@dataclass(frozen=True)
+class Result:
+    """Where a run is, and what it reached."""
+
+    folder: Path
+    model: Path
+    valid: Evaluation
+    test: Evaluation | None
+
+
+def train(recipe: RecipeConfig, resume: bool = False) -> Result:
+    """Train the recipe; write the run's folder; return what was reached.
+
+    Raises ConfigError and DataError for recipes and data that cannot be trained, before training where it can be known.
+    """
+    folder = recipe.folder
+    last = folder / "checkpoints" / "last.ckpt"
+    if resume and not last.is_file():
+        raise ConfigError(f"{last}: nothing to resume: no such checkpoint")
+    if not resume and last.is_file():
+        raise ConfigError(f"{folder}: holds a run already: continue it with --resume, or choose another --output")
+    pl.seed_everything(recipe.seed, verbose=False)
+    torch.set_float32_matmul_precision("high")  # TensorFloat-32 where a GPU has it
+    train_rows, valid_rows = read_manifests(recipe.data.train, "train"), read_manifests(recipe.data.valid, "valid")
+    model = CTCModel(recipe.model, build_tokenizer(recipe.tokenizer, [row.text for row in train_rows]))
+    if recipe.init_from:
+        start_from(model, CTCModel.load(recipe.init_from))
+    train_rows, excluded = split_usable(train_rows, model, recipe.data)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(to_yaml(recipe))
+    _write_excluded(folder / "excluded.tsv", excluded, len(train_rows))
+
+    data = recipe.data
+    rate, tokenizer = model.sample_rate, model.tokenizer
+    train_set = SpeechDataset(
+        train_rows, tokenizer, rate, augment=data.augment, seed=recipe.seed, cache_gb=data.cache_gb
+    )
+    valid_set = SpeechDataset(valid_rows, tokenizer, rate, cache_gb=data.cache_gb)
+    if recipe.features.cmvn == "global" and not resume:
+        measure_cmvn(model, train_set, data.max_batch_seconds)
+
+    module = SpeechModule(recipe, model)
+    with quiet_lightning():
+        trainer = build_trainer(recipe)
+        trainer.fit(module, SpeechDataModule(recipe, train_set, valid_set), ckpt_path=last if resume else None)
+    trainer.strategy.barrier()
+    return finish(recipe, trainer, model, valid_rows, len(train_rows), float(train_set.seconds.sum()))
+
+
+def read_manifests(paths: list[str], split: str) -> list[Utterance]:
+    """The rows of all manifests of a split. Raises ConfigError where none is named."""
+    if not paths:
+        raise ConfigError(f"data.{split}: no manifest; wanted a list of JSONL files, as `asr prepare` writes them")
+    return [row for path in paths for row in manifest.read(path)]
+
+
+def split_usable(
+    rows: list[Utterance], model: CTCModel, data: DataConfig
+) -> tuple[list[Utterance], list[tuple[Utterance, str]]]:
+    """Training rows that can be trained on, and those that cannot with the reason.
+
+    CTC needs a frame for every token and one more between two equal ones (Graves et al., 2006), at the fastest speed
+    that augmentation plays. Raises DataError where nothing is left.
+    """
+    fastest = max(data.augment.speed)
+    usable, excluded = [], []
+    for row in rows:
+        tokens = model.tokenizer.encode(row.text)
+        repeats = sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
+        samples = torch.tensor([int(row.duration / fastest * model.sample_rate)])
+        frames, needed = int(model.output_frames(samples)), len(tokens) + repeats
+        if not data.min_duration <= row.duration <= data.max_duration:
+            excluded.append((row, f"{row.duration:.2f} s: not in {data.min_duration:g} to {data.max_duration:g} s"))
+        elif not tokens:
+            excluded.append((row, "no text"))
+        elif frames < needed:
+            excluded.append((row, f"{frames} frames (at speed {fastest:g}) for a text that needs {needed}"))
+        else:
+            usable.append(row)
+    if not usable:
+        raise DataError(f"no training utterance can be used; the first: {excluded[0][0].id}: {excluded[0][1]}")
+    return usable, excluded
+
+
+def _write_excluded(path: Path, excluded: list[tuple[Utterance, str]], usable: int) -> None:
+    path.write_text("".join(f"{row.id}\t{reason}\n" for row, reason in excluded))
+    if excluded:
+        print(f"left out {len(excluded)} of {usable + len(excluded)} training utterances: {path} says why")
+
+
+def start_from(model: CTCModel, other: CTCModel) -> None:
+    """Copy another model's weights; its head only where both have the same tokens.
+
+    Raises ConfigError where the networks differ in more than the head.
+    """
+    weights = other.state_dict()
+    if other.tokenizer.tokens != model.tokenizer.tokens:
+        weights = {name: value for name, value in weights.items() if not name.startswith("head.")}
+    own = model.state_dict()
+    differing = [name for name, value in weights.items() if name not in own or own[name].shape != value.shape]
+    if differing or other.config.features != model.config.features:
+        raise ConfigError(
+            "init_from: that model has other features or another encoder: copy both sections of its config.json into "
+            f"the recipe (first difference: {differing[0] if differing else 'features'})"
+        )
+    model.load_state_dict(weights, strict=False)
+
+
+def measure_cmvn(model: CTCModel, dataset: SpeechDataset, max_batch_seconds: float) -> None:
+    """Store the corpus's feature mean and deviation in the model (cmvn: global)."""
+    plain = SpeechDataset(dataset.utterances, model.tokenizer, model.sample_rate)
+    sampler = BucketBatchSampler(plain, max_batch_seconds, shuffle=False)
+    statistics = GlobalStatistics(model.features)
+    for batch in batch_loader(sampler):
+        statistics.add(batch.waveforms, batch.num_samples)
+    statistics.store()
+
+
+def build_trainer(recipe: RecipeConfig) -> pl.Trainer:
+    """Lightning's Trainer with the recipe's own settings over this project's defaults."""
+    folder = recipe.folder
+    callbacks: list[pl.Callback] = [
+        ModelCheckpoint(
+            folder / "checkpoints", "epoch{epoch:03d}-wer{valid_wer:.4f}", monitor="valid_wer",
+            save_top_k=recipe.average_best, save_weights_only=True, auto_insert_metric_name=False,
+        ),
+        LastCheckpoint(folder / "checkpoints" / "last.ckpt", recipe.checkpoint_steps),
+        LearningRateMonitor("step"),
+        SampleHypotheses(),
+        LearningCurve(folder / "csv" / "metrics.csv", folder / "learning_curve.png"),
+    ]  # fmt: skip
+    if recipe.trainer.get("enable_progress_bar", True):
+        callbacks.append(SpeechProgressBar())
+    if recipe.early_stopping:
+        callbacks.append(EarlyStopping("valid_wer", patience=recipe.early_stopping))
+    defaults: dict[str, Any] = {"max_epochs": 30, "gradient_clip_val": 1.0, "log_every_n_steps": 10}
+    if torch.cuda.is_available():
+        defaults["precision"] = "bf16-mixed"
+    loggers = [CSVLogger(folder, name="csv", version=""), TensorBoardLogger(folder, name="tensorboard", version="")]
+    try:
+        return pl.Trainer(
+            **{**defaults, **recipe.trainer}, logger=loggers, callbacks=callbacks, default_root_dir=folder,
+            use_distributed_sampler=False, enable_model_summary=False,
+        )  # fmt: skip
+    except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
+        raise ConfigError(f"trainer: {error}") from error
+
+
+class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the context manager it extends
+    """Silence messages of Lightning that tell a user of this program nothing to act on."""
+
+    MESSAGES = (
+        ".*does not have many workers.*",
+        ".*smaller than the logging interval.*",
+        ".*LeafSpec.*is deprecated.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*Found .* module.* in eval mode.*",
+    )
+
+    def __enter__(self) -> None:  # type: ignore[override]
+        super().__enter__()
+        for message in self.MESSAGES:
+            warnings.filterwarnings("ignore", message)
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+
+def finish(
+    recipe: RecipeConfig, trainer: pl.Trainer, model: CTCModel, valid: list[Utterance], count: int, seconds: float
+) -> Result:
+    """Average the best checkpoints, score the validation set and once the test set, write the model folder."""
+    checkpoint = trainer.checkpoint_callback
+    assert isinstance(checkpoint, ModelCheckpoint)
+    ranked = sorted(checkpoint.best_k_models, key=lambda path: float(checkpoint.best_k_models[path]))
+    model.to(trainer.strategy.root_device).eval()
+    if ranked:
+        model.load_state_dict(average([_weights(Path(path)) for path in ranked]))
+    scored = evaluate(model, valid)
+    if len(ranked) > 1:
+        # A mean of networks far apart can be worse than the best of them: validation decides.
+        averaged = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(_weights(Path(ranked[0])))
+        single = evaluate(model, valid)
+        if single.words.rate < scored.words.rate:
+            scored = single
+        else:
+            model.load_state_dict(averaged)
+    test = evaluate(model, read_manifests(recipe.data.test, "test")) if recipe.data.test else None
+    folder = recipe.folder
+    if trainer.is_global_zero:
+        model.save(folder / "model", model_card(recipe, model, scored, test, count, seconds))
+        results = {"valid": scored.to_dict(), "test": test.to_dict() if test else None}
+        (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    return Result(folder, folder / "model", scored, test)
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
+
+
+def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of each weight over checkpoints."""
+    return {name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]}
+

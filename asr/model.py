@@ -1,0 +1,116 @@
+"""CTCModel: waveforms -> features -> encoder -> head -> log-probabilities; and the model folder that holds it.
+
+A model folder needs nothing but this module to load: `config.json`, `model.safetensors`, `tokens.txt` and the
+tokenizer's own text files, beside a README.md (the model card). Loading never unpickles.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from asr.encoders import EncoderConfig, build_encoder
+from asr.encoders.recurrent import RecurrentConfig
+from asr.errors import ConfigError, ModelError
+from asr.features import FeatureConfig, Features
+from asr.text import Tokenizer, load_tokenizer
+from asr.validation import build
+
+FORMAT = 1
+"""Version of the model folder; raised when an older reader would misread a newer folder."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the network is made of."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    encoder: EncoderConfig = field(default_factory=RecurrentConfig)
+
+
+class CTCModel(nn.Module):
+    """waveforms (B, S) float at `sample_rate`, num_samples (B,) -> log_probs (B, T', V) float32, num_frames (B,) int64."""
+
+    def __init__(self, config: ModelConfig, tokenizer: Tokenizer):
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        self.features = Features(config.features)
+        self.encoder = build_encoder(config.encoder, config.features.size)
+        self.head = nn.Linear(self.encoder.output_size, tokenizer.vocab_size)
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the waveforms that the model takes."""
+        return self.config.features.sample_rate
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """Time between two frames of the log-probabilities."""
+        return self.config.features.shift_samples * self.encoder.subsampling / self.sample_rate
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    def output_frames(self, num_samples: Tensor) -> Tensor:
+        """Frames of log-probabilities for so many samples, without running the network."""
+        return self.encoder.output_frames(self.features.num_frames(num_samples))
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        return self.classify(*self.features(waveforms, num_samples))
+
+    def classify(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """features (B, T, F), num_frames (B,) -> log_probs (B, T', V) float32, num_frames (B,)."""
+        encoded, num_frames = self.encoder(features, num_frames)
+        return self.head(encoded).float().log_softmax(dim=-1), num_frames
+
+    def save(self, folder: Path | str, card: str = "") -> None:
+        """Write the model folder; `card` becomes its README.md."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"format": FORMAT, **asdict(self.config), "tokenizer": self.tokenizer.to_config()}
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        self.tokenizer.save(folder)
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        save_file(weights, folder / "model.safetensors")
+        (folder / "README.md").write_text(card or "A CTC speech recogniser made with asr.\n")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "CTCModel":
+        """Read a model folder, ready to transcribe on the CPU.
+
+        Raises ModelError where the folder is missing, incomplete, or of a format this version does not know.
+        """
+        folder = Path(folder)
+        config = _read_config(folder)
+        tokenizer = load_tokenizer(folder, config.pop("tokenizer"))
+        try:
+            model = cls(build(ModelConfig, config, str(folder / "config.json")), tokenizer)
+            # Weights may be stored in half precision; the network computes in float32.
+            weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
+            model.load_state_dict(weights)
+        except (ConfigError, RuntimeError, OSError, ValueError) as error:
+            raise ModelError(f"{folder}: the model cannot be loaded: {error}") from error
+        return model.eval()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such model folder; it is what `asr train` writes as RUN/model")
+    missing = [name for name in ("config.json", "model.safetensors", "tokens.txt") if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder}: not a model folder: it lacks {', '.join(missing)}")
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        version = config.pop("format")
+        config["tokenizer"]  # noqa: B018 - its absence is reported below
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ModelError(f"{folder / 'config.json'}: not a model configuration: {error!r}") from error
+    if version != FORMAT:
+        raise ModelError(f"{folder}: the model has format {version}, this version of asr reads {FORMAT}: update asr")
+    return config

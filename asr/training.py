@@ -1,0 +1,199 @@
+"""The LightningModule: CTC loss (Graves et al., 2006), optimiser, schedule, metrics; and the DataModule.
+
+Every random draw of a step (dropout, SpecAugment) is seeded by (seed, epoch, step, rank). So a run that is killed and
+resumed computes the same losses as one that is not.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from asr.augment import SpecAugment
+from asr.config import OptimizerConfig, RecipeConfig, ScheduleConfig
+from asr.data import Batch, BucketBatchSampler, SpeechDataset, batch_loader
+from asr.decoders.greedy import GreedyDecoder
+from asr.errors import ConfigError, DataError
+from asr.model import CTCModel
+from asr.scoring import ErrorCounts, count_errors
+
+
+class SpeechModule(pl.LightningModule):
+    """Trains a CTCModel. Logs train_loss, gradient_norm, audio_seconds; valid_loss, valid_wer, valid_cer."""
+
+    def __init__(self, recipe: RecipeConfig, model: CTCModel):
+        super().__init__()
+        self.recipe = recipe
+        self.model = model
+        self.spec_augment = SpecAugment(recipe.spec_augment)
+        self.decode = GreedyDecoder(model.tokenizer, model.seconds_per_frame)
+        self.validated: dict[str, tuple[str, str]] = {}  # id -> reference, hypothesis
+        self.samples: list[tuple[str, str, str]] = []  # id, reference, hypothesis of the last validation
+        self.audio_seconds = 0.0  # audio trained on by this process, padding left out
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.loss(batch, (self.recipe.seed, self.current_epoch, batch_idx, self.global_rank))
+        self.audio_seconds += int(batch.num_samples.sum()) / self.model.sample_rate
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch.ids))
+        self.log("audio_seconds", self.audio_seconds, batch_size=len(batch.ids))
+        return loss
+
+    def loss(self, batch: Batch, seed: tuple[int, ...]) -> Tensor:
+        """CTC loss per token of a batch, with SpecAugment and dropout drawn from `seed`.
+
+        Raises DataError naming the utterances where it is not finite.
+        """
+        dropout_seed, mask_seed = (int(x) for x in np.random.SeedSequence(seed).generate_state(2))
+        torch.manual_seed(dropout_seed)
+        features, num_frames = self.model.features(batch.waveforms, batch.num_samples)
+        features = self.spec_augment(features, num_frames, torch.Generator().manual_seed(mask_seed))
+        losses = ctc_losses(*self.model.classify(features, num_frames), batch)
+        loss = losses.sum() / batch.num_tokens.sum()
+        if not torch.isfinite(loss):
+            raise DataError(_explain_non_finite(losses, batch))
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning clips, and says nothing of what it clipped.
+        norms = [p.grad.norm() for p in self.parameters() if p.grad is not None]
+        self.log("gradient_norm", torch.stack(norms).norm())
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def on_validation_epoch_start(self) -> None:
+        self.validated = {}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        log_probs, num_frames = self.model(batch.waveforms, batch.num_samples)
+        losses = ctc_losses(log_probs, num_frames, batch)
+        tokens = int(batch.num_tokens.sum())
+        self.log("valid_loss", losses.sum() / tokens, batch_size=tokens, sync_dist=True, prog_bar=False)
+        for name, reference, best in zip(batch.ids, batch.references, self.decode(log_probs, num_frames), strict=True):
+            self.validated[name] = (reference, best[0].text)
+
+    def on_validation_epoch_end(self) -> None:
+        pairs = self._gathered()
+        words = self._count(pairs, "word")
+        self.log("valid_wer", words.rate, prog_bar=True, rank_zero_only=False)
+        self.log("valid_cer", self._count(pairs, "character").rate, rank_zero_only=False)
+        self.samples = [(name, *pairs[name]) for name in sorted(pairs)[: self.recipe.samples]]
+
+    def _gathered(self) -> dict[str, tuple[str, str]]:
+        """The hypotheses of all ranks; what two ranks have both decoded counts once."""
+        if self.trainer.world_size == 1:
+            return self.validated
+        parts: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(parts, self.validated)
+        return {name: pair for part in parts for name, pair in part.items()}
+
+    @staticmethod
+    def _count(pairs: dict[str, tuple[str, str]], unit: str) -> ErrorCounts:
+        return count_errors([pair[0] for pair in pairs.values()], [pair[1] for pair in pairs.values()], unit=unit)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = build_optimizer(self.recipe.optimizer, self.model)
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": build_schedule(self.recipe.schedule, optimizer, steps)}
+
+
+def ctc_losses(log_probs: Tensor, num_frames: Tensor, batch: Batch) -> Tensor:
+    """-log p(tokens | audio) of each utterance, (B,)."""
+    return functional.ctc_loss(
+        log_probs.transpose(0, 1), batch.tokens, num_frames, batch.num_tokens, blank=0, reduction="none"
+    )
+
+
+def _explain_non_finite(losses: Tensor, batch: Batch) -> str:
+    bad = [name for name, loss in zip(batch.ids, losses.tolist(), strict=True) if not math.isfinite(loss)]
+    names = ", ".join(bad) if bad else "(only their sum) " + ", ".join(batch.ids)
+    return (
+        f"the loss is not finite for: {names}. Training stopped; the last checkpoint is kept. An infinite loss means too "
+        "few frames for the text (see `asr info`); NaN means a learning rate that is too high or damaged audio"
+    )
+
+
+def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser by its class name in torch.optim. Raises ConfigError for names and options that it has not."""
+    cls = getattr(torch.optim, config.name, None)
+    if not (isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer)):
+        raise ConfigError(f"optimizer.name: found {config.name}, wanted a class of torch.optim, e.g. AdamW, Adam, SGD")
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    try:
+        return cls(groups, lr=config.lr, **config.options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer: {config.name} does not take these options: {error}") from error
+
+
+def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
+    """Lightning's description of the learning-rate schedule over so many optimiser steps."""
+    if config.name == "reduce_on_plateau":
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=config.factor, patience=config.patience
+        )
+        return {"scheduler": plateau, "monitor": "valid_wer", "interval": "epoch"}
+    warmup = max(1, round(config.warmup * steps))
+
+    def share_of_peak(step: int) -> float:
+        if step < warmup:
+            rise = (step + 1) / warmup
+            return 0.5 * (1 - math.cos(math.pi * rise)) if config.name == "one_cycle" else rise
+        if config.name == "constant":
+            return 1.0
+        fall = min(1.0, (step - warmup) / max(1, steps - warmup))
+        return config.final + (1 - config.final) * 0.5 * (1 + math.cos(math.pi * fall))
+
+    return {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak), "interval": "step"}
+
+
+class SpeechDataModule(pl.LightningDataModule):
+    """Training and validation batches of the recipe, sharded by rank."""
+
+    def __init__(self, recipe: RecipeConfig, train: SpeechDataset, valid: SpeechDataset):
+        super().__init__()
+        self.recipe = recipe
+        self.datasets = {"train": train, "valid": valid}
+
+    def sampler(self, split: str) -> BucketBatchSampler:
+        data = self.recipe.data
+        trainer = self.trainer
+        dataset = self.datasets[split]
+        return BucketBatchSampler(
+            dataset,
+            # A long validation utterance is decoded alone, never left out.
+            data.max_batch_seconds if split == "train" else max(data.max_batch_seconds, dataset.seconds.max()),
+            shuffle=split == "train",
+            num_buckets=data.num_buckets,
+            seed=self.recipe.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            position=self._position if split == "train" else lambda: (0, 0),
+        )
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch, and the batches of it that a checkpoint in its middle has behind it."""
+        loop = self.trainer.fit_loop
+        done = loop.epoch_loop.batch_progress.current.ready
+        # At an epoch's end the count still stands at the full number.
+        return self.trainer.current_epoch, done if done < loop.max_batches else 0
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device, non_blocking=True)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return batch_loader(self.sampler("train"), self.recipe.data.num_workers, torch.cuda.is_available())
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return batch_loader(self.sampler("valid"), self.recipe.data.num_workers, torch.cuda.is_available())
+

@@ -1,0 +1,266 @@
+"""Make the demo's spoken digits with the free speech synthesisers of Debian (12, "bookworm"):
+
+    sudo apt-get install espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts \\
+        sox opus-tools python3-numpy
+    python3 recipes/demo/make_corpus.py            # writes asr/demo_data (about two minutes)
+
+Each voice reads its strings of one to six digits into one Opus file; train.jsonl, dev.jsonl and test.jsonl
+say where in it each string lies. With the same package versions the same bytes come out every time.
+
+No voice is in two splits. A "voice" is the person (or the eSpeak variant) and not the setting: all of
+"rms-flite-1", "rms-flite-2" ... are the voice "rms", whose recordings Flite's `rms` was made from.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+WORDS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
+SAMPLE_RATE = 16000
+BITRATE = 20  # kbit/s, the average of a variable rate
+GRID = 320  # samples (20 ms, an Opus frame): every utterance starts and ends on this grid
+STRINGS_PER_VOICE = 10
+STRINGS_PER_TRAINING_VOICE = 12
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One way of one synthesiser to speak; `speaker` begins with the voice that no two splits share."""
+
+    split: str
+    speaker: str
+    synthesiser: str
+    model: str
+    pitch: int = 0  # eSpeak: 0-99; Flite and Festival: mean in Hz; 0 keeps the voice's own
+    rate: float = 1.0  # eSpeak: words a minute; Flite and Festival's diphones: factor on the durations
+    tract: float = 1.0  # played this much faster (formants, pitch and rate move together)
+
+
+# eSpeak NG: split, variant (its voice), accent, pitch, words a minute. Numbered variants are unrelated voices (m1, m2),
+# but relatives (klatt, klatt2; edward, edward2) stay on one side. "en-gb" is missing because espeak-ng 1.51 ignores
+# the variant there; "en" is the same accent. Variants that whisper or play a robot are left out.
+ESPEAK = """
+train f1     en-us          50 150    train f1     en             62 170    train f3        en-us          45 140
+train f3     en-029         55 165    train f5     en-us          60 160    train f5        en-gb-x-rp     50 145
+train m1     en-us          45 150    train m1     en-gb-scotland 55 165    train m3        en-us          40 155
+train m3     en-gb-x-gbclan 50 140    train m5     en-us-nyc      45 160    train m6        en             55 150
+train m6     en-us          40 170    train klatt  en-us          50 145    train klatt2    en             45 160
+train klatt3 en-us-nyc      55 150    train klatt4 en-gb-x-gbcwmd 50 160    train adam      en-us          40 140
+train adam   en-gb-x-rp     50 165    train Hugo   en             50 155    train announcer en-us          50 155
+train Denis  en-us          50 150    train michel en-us          45 160    train benjamin  en-us          55 165
+train miguel en-us-nyc      50 145    train Gene   en-us          45 165    train benjamin  en-gb-scotland 45 145
+train anika  en-us          55 140    train croak  en-us          50 155    train sandro    en-us          45 150
+train linda  en-us          50 160    train john   en             45 155    train aunty     en-us          50 150
+train steph  en-gb-x-rp     50 150
+dev   f4     en-us          50 155    dev   caleb  en-us          45 150    dev   Diogo     en             50 160
+dev   m4     en-us          50 145
+test  f2     en-us          50 150    test  f2     en-gb-scotland 60 165    test  m2        en             45 155
+test  edward en-us          50 160    test  david  en-gb-x-rp     45 150    test  Alex      en-us          50 155
+test  victor en-us-nyc      50 145
+"""
+
+# Flite and Festival: split, voice, synthesiser, its model, pitch in Hz, factor on the durations, tract.
+RECORDED = """
+train kal flite    kal16                   0 1.00 1.00
+train kal flite    kal16                 120 1.20 1.08
+train kal flite    kal16                  95 0.95 0.93
+train kal flite    kal16                 140 1.10 1.15
+train kal flite    kal16                  85 0.90 0.86
+train kal festival kal_diphone             0 1.10 1.00
+train kal festival kal_diphone           130 1.00 1.06
+train slt flite    slt                     0 1.05 1.00
+train slt flite    slt                   150 1.20 0.92
+train slt flite    slt                   190 1.10 1.08
+train slt flite    slt                   130 1.00 0.86
+train slt flite    slt                   110 0.90 0.80
+train slt flite    slt                   140 1.00 0.83
+train slt festival cmu_us_slt_arctic_hts   0 1.00 1.00
+train slt festival cmu_us_slt_arctic_hts   0 1.00 0.90
+train slt festival cmu_us_slt_arctic_hts   0 1.00 0.82
+train awb flite    awb                     0 1.10 1.00
+train awb flite    awb                   110 1.25 1.07
+train awb flite    awb                   150 1.00 0.93
+train awb flite    awb                   100 1.15 0.87
+train awb flite    awb                   130 1.30 1.15
+train ked festival ked_diphone             0 1.10 1.00
+train ked festival ked_diphone           120 1.00 1.06
+train ked festival ked_diphone            90 1.20 0.93
+train ked festival ked_diphone           140 1.15 1.12
+test  rms flite    rms                     0 1.00 1.00
+test  rms flite    rms                   110 1.15 1.05
+test  rms flite    rms                    85 0.95 0.97
+"""
+
+
+def voices() -> list[Voice]:
+    """All voices, in the order of the tables."""
+    rows = [
+        (split, variant, "espeak", f"{accent}+{variant}", pitch, rate, "1")
+        for split, variant, accent, pitch, rate in zip(*[iter(ESPEAK.split())] * 5, strict=True)
+    ]
+    rows += zip(*[iter(RECORDED.split())] * 7, strict=True)
+    found: list[Voice] = []
+    for split, voice, synthesiser, model, pitch, rate, tract in rows:
+        stem = f"{voice.lower()}-{synthesiser}-"
+        number = 1 + sum(earlier.speaker.startswith(stem) for earlier in found)
+        found.append(Voice(split, f"{stem}{number}", synthesiser, model, int(pitch), float(rate), float(tract)))
+    return found
+
+
+def strings(count: int, rng: random.Random, taken: set[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """`count` strings of 1 to 6 digits: lengths and digits equally often; those of 4 and more not yet in `taken`.
+
+    Digits are dealt from shuffled packs of three of each, so that a digit may follow itself but none is rare.
+    """
+    lengths = [1 + number % 6 for number in range(count)]
+    rng.shuffle(lengths)
+    pack: list[int] = []
+    dealt = []
+    for length in lengths:
+        if len(pack) < length:
+            pack += rng.sample(range(10), 30, counts=[3] * 10)
+        while length >= 4 and tuple(pack[:length]) in taken:
+            rng.shuffle(pack)
+        dealt.append(tuple(pack[:length]))
+        taken.add(dealt[-1])
+        del pack[:length]
+    return dealt
+
+
+def phrases(string: tuple[int, ...], rng: random.Random) -> list[str]:
+    """The string as texts to be spoken in one breath each; a comma keeps the voice up before the next one."""
+    text = WORDS[string[0]].lower()
+    for digit in string[1:]:
+        text += (", " if rng.random() < 0.35 else " ") + WORDS[digit].lower()
+    return [phrase + "," for phrase in text.split(", ")[:-1]] + [text.split(", ")[-1]]
+
+
+def synthesise(voice: Voice, texts: list[str], folder: Path) -> list[np.ndarray]:
+    """Each text as a waveform (S,) float32 at SAMPLE_RATE, spoken by the voice; `folder` is for temporary files."""
+    files = [folder / f"{number}.wav" for number in range(len(texts))]
+    if voice.synthesiser == "festival":
+        script = [f"(voice_{voice.model})", f"(Parameter.set 'Duration_Stretch {voice.rate})"]
+        if voice.pitch:  # the diphone voices were modelled on a mean of 170 Hz
+            script += [f"(set! int_lr_params '((target_f0_mean {voice.pitch}) (target_f0_std 14)"
+                       " (model_f0_mean 170) (model_f0_std 34)))"]
+        script += [f'(utt.save.wave (SynthText "{text}") "{file}" \'riff)' for text, file in zip(texts, files)]
+        (folder / "script.scm").write_text("\n".join(script))
+        command("festival", "-b", folder / "script.scm")
+    for text, file in zip(texts, files):
+        if voice.synthesiser == "espeak":
+            # half the loudness: some variants clip at full
+            command("espeak-ng", "-v", voice.model, "-p", voice.pitch, "-s", round(voice.rate), "-a", 50, "-w", file, text)
+        elif voice.synthesiser == "flite":
+            pitch = ["--setf", f"int_f0_target_mean={voice.pitch}"] if voice.pitch else []
+            command("flite", "-voice", voice.model, "--setf", f"duration_stretch={voice.rate}", *pitch, "-t", text, "-o", file)
+    raw = ["-D", "-r", SAMPLE_RATE, "-c", 1, "-t", "f32", "-"]  # -D: no dither, which would be random
+    return [np.frombuffer(command("sox", file, *raw, "speed", voice.tract), "<f4") for file in files]
+
+
+def command(*arguments: object) -> bytes:
+    """Run a program and return what it prints; a failure shows what it said."""
+    done = subprocess.run([str(argument) for argument in arguments], capture_output=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, arguments))}\nfailed: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
+def trim(waveform: np.ndarray, margin: float = 0.03) -> np.ndarray:
+    """Without the silence at both ends, where 10 ms lie 50 dB below the loudest 10 ms; `margin` seconds stay."""
+    step = SAMPLE_RATE // 100
+    energy = np.square(waveform[: len(waveform) // step * step].astype(np.float64)).reshape(-1, step).sum(axis=1)
+    if not len(energy) or energy.max() < 1e-4:
+        sys.exit(f"a synthesiser was silent: {len(waveform)} samples, loudest 10 ms {energy.max(initial=0):.1e}")
+    loud = np.flatnonzero(energy > energy.max() * 1e-5)
+    keep = round(margin * SAMPLE_RATE)
+    return waveform[max(0, loud[0] * step - keep) : (loud[-1] + 1) * step + keep]
+
+
+def levelled(waveform: np.ndarray, decibels: float) -> np.ndarray:
+    """At this root mean square (dB below full scale), but no sample beyond 0.7: the codec overshoots a little."""
+    gain = 10 ** (decibels / 20) / np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))
+    return waveform * min(gain, 0.7 / np.abs(waveform).max())
+
+
+def speak(voice: Voice, spoken: list[tuple[int, ...]], target: Path) -> list[dict[str, object]]:
+    """Write the strings as one Opus file below `target`; return their manifest rows."""
+    rng = random.Random(voice.speaker)
+    plan = [phrases(string, rng) for string in spoken]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        waveforms = iter(synthesise(voice, [text for texts in plan for text in texts], folder))
+        rows: list[dict[str, object]] = []
+        pieces: list[np.ndarray] = []
+        start = 0
+        for number, (string, texts) in enumerate(zip(spoken, plan), start=1):
+            parts = [silence(rng.uniform(0.1, 0.3))]
+            for _ in texts:
+                parts += [trim(next(waveforms)), silence(rng.uniform(0.05, 0.35))]
+            parts[-1] = silence(rng.uniform(0.1, 0.3))
+            utterance = levelled(np.concatenate(parts), rng.uniform(-28, -20))
+            utterance = np.pad(utterance, (0, -len(utterance) % GRID))
+            rows.append({
+                "id": f"{voice.speaker}-{number:02d}",
+                "audio_filepath": f"{voice.split}/{voice.speaker}.opus",
+                "offset": round(start / SAMPLE_RATE, 2),
+                "duration": round(len(utterance) / SAMPLE_RATE, 2),
+                "text": " ".join(WORDS[digit] for digit in string),
+                "speaker": voice.speaker,
+            })
+            pieces.append(utterance)
+            start += len(utterance)
+        with wave.open(str(folder / "all.wav"), "wb") as file:
+            file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+            file.writeframes((np.concatenate(pieces) * 32767).round().astype("<i2").tobytes())
+        output = target / voice.split / f"{voice.speaker}.opus"
+        # the serial number of the Ogg stream would else be random
+        command("opusenc", "--quiet", "--bitrate", BITRATE, "--framesize", 60, "--serial", 1, folder / "all.wav", output)
+    return rows
+
+
+def silence(seconds: float) -> np.ndarray:
+    """Zeros."""
+    return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the demo's corpus of spoken digits (Debian's synthesisers).")
+    default = Path(__file__).resolve().parents[2] / "asr" / "demo_data"
+    parser.add_argument("target", type=Path, nargs="?", default=default, help="folder to write (default: %(default)s)")
+    target = parser.parse_args().target
+    missing = [name for name in ("espeak-ng", "flite", "festival", "sox", "opusenc") if not shutil.which(name)]
+    if missing:
+        sys.exit(f"not installed: {', '.join(missing)}; the first lines of {__file__} name the Debian packages")
+    variants = command("espeak-ng", "--voices=variant").decode().split()
+    unknown = [v.model for v in voices() if v.synthesiser == "espeak" and f"!v/{v.model.split('+')[1]}" not in variants]
+    if unknown:  # espeak-ng would silently speak with its own voice
+        sys.exit(f"this espeak-ng does not have the variants of {', '.join(unknown)}")
+    rng = random.Random(2)
+    taken: set[tuple[int, ...]] = set()
+    for split in ("test", "dev", "train"):
+        shutil.rmtree(target / split, ignore_errors=True)
+        (target / split).mkdir(parents=True)
+        speakers = [voice for voice in voices() if voice.split == split]
+        each = STRINGS_PER_TRAINING_VOICE if split == "train" else STRINGS_PER_VOICE
+        dealt = strings(each * len(speakers), rng, taken)
+        shares = [dealt[number * each : (number + 1) * each] for number in range(len(speakers))]
+        with ThreadPoolExecutor(2) as pool:
+            rows = [row for rows in pool.map(speak, speakers, shares, [target] * len(speakers)) for row in rows]
+        (target / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        size = sum(file.stat().st_size for file in (target / split).iterdir())
+        minutes = sum(float(str(row["duration"])) for row in rows) / 60
+        print(f"{split}: {len(speakers)} voices, {len(rows)} strings, {minutes:.1f} minutes, {size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Recipes: defaults, overrides, and every mistake reported at once."""
+
+from pathlib import Path
+
+import pytest
+
+from asr.config import RecipeConfig, load_recipe, to_yaml
+from asr.errors import ConfigError
+
+
+def recipe_file(folder: Path, text: str) -> Path:
+    path = folder / "train.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_values_defaults_and_name(tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    recipe = load_recipe(recipe_file(tmp_path / "digits", "encoder: {hidden_size: 64}\noptimizer: {lr: 1e-3}"))
+    assert recipe.name == "digits"
+    assert recipe.folder == Path("runs/digits")
+    assert recipe.encoder.hidden_size == 64
+    assert recipe.encoder.num_layers == RecipeConfig().encoder.num_layers
+    assert recipe.optimizer.lr == 0.001  # YAML 1.1 reads 1e-3 as a string
+
+
+def test_overrides_by_dotted_key(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, "encoder: {hidden_size: 64, cell: gru}")
+    words = ["--encoder.hidden_size", "32", "--trainer.max_epochs=3", "--data.train", "[a.jsonl, b.jsonl]"]
+    recipe = load_recipe(path, words)
+    assert (recipe.encoder.hidden_size, recipe.encoder.cell) == (32, "gru")
+    assert recipe.trainer == {"max_epochs": 3}
+    assert recipe.data.train == ["a.jsonl", "b.jsonl"]
+
+
+def test_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
+    recipe = load_recipe(recipe_file(tmp_path, "encoder: {cell: rnn_relu}\ntrainer: {devices: 2}"))
+    assert load_recipe(recipe_file(tmp_path, to_yaml(recipe))) == recipe
+
+
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    path = recipe_file(
+        tmp_path, "encoder: {hiden_size: 64, num_layers: many}\nschedule: {name: cosine}\nbatch: 3\noptimizer: {lr: fast}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "encoder.hiden_size: unknown key; did you mean hidden_size?" in message
+    assert "encoder.num_layers: found 'many'" in message
+    assert "schedule.name: found 'cosine'" in message and "warmup_cosine" in message
+    assert "batch: unknown key" in message
+    assert "optimizer.lr: found 'fast'" in message
+
+
+def test_unknown_trainer_arguments_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.max_epoch: unknown key"):
+        load_recipe(recipe_file(tmp_path, "trainer: {max_epoch: 3}"))
+    with pytest.raises(ConfigError, match=r"trainer\.callbacks: set by asr itself"):
+        load_recipe(recipe_file(tmp_path, "trainer: {callbacks: []}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        ("a: [", [], "not valid YAML"),
+        ("- 1", [], "found list, wanted keys and values"),
+        ("", ["--seed"], "--seed: no value"),
+        ("", ["seed"], "wanted, e.g. --optimizer.lr"),
+        ("", ["--seed", "[1"], "not valid YAML"),
+        ("", ["--encoder.dropout", "2"], "encoder.dropout: found 2"),
+        ("encoder: 3", [], "encoder"),
+    ],
+)
+def test_mistakes_of_form(tmp_path: Path, text: str, words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("[", r"\[")):
+        load_recipe(recipe_file(tmp_path, text), words)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_recipe(tmp_path / "none.yaml")

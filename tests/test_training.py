@@ -1,0 +1,197 @@
+"""Training: learns exact transcripts; resumes exactly after a kill; stops with names at a loss that is not finite."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from asr import manifest
+from asr.config import OptimizerConfig, ScheduleConfig, recipe_from
+from asr.data import BucketBatchSampler, SpeechDataset, batch_loader
+from asr.errors import ConfigError, DataError
+from asr.evaluate import evaluate
+from asr.experiment import average, split_usable, start_from, train
+from asr.manifest import Utterance
+from asr.model import CTCModel
+from asr.text import TokenizerConfig, build_tokenizer
+from asr.training import SpeechModule, build_optimizer, build_schedule
+from tests.tones import SENTENCES, tone_recipe
+
+
+def merged(values: dict, **changes: dict) -> dict:
+    """`values` with single settings of its sections replaced."""
+    return {**values, **{name: {**values.get(name, {}), **change} for name, change in changes.items()}}
+
+
+def logged(folder: Path, column: str) -> dict[int, float]:
+    """Step -> value, from a run's metrics.csv."""
+    with (folder / "csv" / "metrics.csv").open() as file:
+        return {int(row["step"]): float(row[column]) for row in csv.DictReader(file) if row.get(column)}
+
+
+def test_learns_four_sentences_exactly_and_leaves_a_whole_run(tmp_path: Path) -> None:
+    recipe = recipe_from(tone_recipe(tmp_path), "test")
+    result = train(recipe)
+    assert result.valid.words.errors == 0
+    model = CTCModel.load(result.model)
+    rows = manifest.read(recipe.data.train[0])
+    assert [h.text for h in evaluate(model, rows).hypotheses] == list(SENTENCES)
+    for name in ("recipe.yaml", "learning_curve.png", "samples.txt", "results.json", "checkpoints/last.ckpt"):
+        assert (result.folder / name).stat().st_size > 0, name
+    assert list((result.folder / "tensorboard").glob("events*"))
+    assert json.loads((result.folder / "results.json").read_text())["valid"]["wer"] == 0
+    assert "WER" in (result.model / "README.md").read_text()
+    assert logged(result.folder, "gradient_norm")
+    with pytest.raises(ConfigError, match="--resume"):
+        train(recipe)
+
+
+RUN = "import sys; from asr.config import load_recipe; from asr.experiment import train; train(load_recipe(sys.argv[1]), resume=len(sys.argv) > 2)"
+
+
+def run(recipe: Path, *words: str) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with recipe.with_suffix(".log").open("w") as log:
+        return subprocess.Popen([sys.executable, "-c", RUN, str(recipe), *words], env=environment, stderr=log)
+
+
+@pytest.mark.parametrize("schedule", ["warmup_cosine", "reduce_on_plateau"])
+def test_killed_and_resumed_gives_the_losses_of_an_uninterrupted_run(tmp_path: Path, schedule: str) -> None:
+    values = merged(
+        tone_recipe(tmp_path),
+        data={"max_batch_seconds": 1.5, "augment": {"speed": [0.9, 1.0, 1.1], "gain_db": 3.0}},
+        encoder={"dropout": 0.2},
+        spec_augment={"freq_masks": 1, "freq_width": 5},
+        schedule={"name": schedule, "patience": 0},
+        trainer={"max_epochs": 12, "check_val_every_n_epoch": 1, "log_every_n_steps": 1},
+    )
+    values["checkpoint_steps"] = 3  # an epoch has four: the kill falls anywhere
+    recipes = {}
+    for name in ("whole", "killed"):
+        recipes[name] = tmp_path / f"{name}.yaml"
+        recipes[name].write_text(yaml.safe_dump({**values, "output": str(tmp_path / name)}))
+    process = run(recipes["killed"])
+    last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not (last.is_file() and torch.load(last, weights_only=True)["global_step"] >= 9):
+        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "killed.log").read_text()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = set(logged(tmp_path / "killed", "train_loss")) if (tmp_path / "killed/csv/metrics.csv").exists() else set()
+    for name, process in (("killed", run(recipes["killed"], "resume")), ("whole", run(recipes["whole"]))):
+        assert process.wait() == 0, (tmp_path / f"{name}.log").read_text()
+    whole, killed = (logged(tmp_path / name, "train_loss") for name in ("whole", "killed"))
+    assert len(whole) == 48
+    resumed = set(killed) - before
+    assert len(resumed) >= 12 and max(killed) == max(whole)
+    assert {step: killed[step] for step in resumed} == {step: whole[step] for step in resumed}
+    weights = [CTCModel.load(tmp_path / name / "model").state_dict() for name in ("whole", "killed")]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=0, atol=0)
+
+
+def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        train(recipe_from(tone_recipe(tmp_path), "test"), resume=True)
+
+
+def test_utterances_that_ctc_cannot_align_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    recipe = recipe_from(tone_recipe(tmp_path), "test")
+    model = CTCModel(recipe.model, build_tokenizer(TokenizerConfig(), ["ABC"]))
+    # 0.1 s are 11 feature frames and 6 after subsampling.
+    rows = [
+        Utterance("fits", "x", 0.1, "ABCABC"),
+        Utterance("too long", "x", 0.1, "ABCABCA"),
+        Utterance("repeats", "x", 0.1, "AABCAB"),
+        Utterance("empty", "x", 0.1, ""),
+        Utterance("endless", "x", 100.0, "A"),
+    ]
+    usable, excluded = split_usable(rows, model, recipe.data)
+    assert [row.id for row in usable] == ["fits"]
+    reasons = {row.id: reason for row, reason in excluded}
+    assert "6 frames" in reasons["too long"] and "needs 7" in reasons["too long"]
+    assert "needs 7" in reasons["repeats"]
+    assert reasons["empty"] == "no text"
+    assert "100.00 s" in reasons["endless"]
+    with pytest.raises(DataError, match="no training utterance"):
+        split_usable(rows[1:], model, recipe.data)
+
+
+def test_a_loss_that_is_not_finite_names_the_utterances(tmp_path: Path) -> None:
+    recipe = recipe_from(tone_recipe(tmp_path), "test")
+    rows = manifest.read(recipe.data.train[0])
+    model = CTCModel(recipe.model, build_tokenizer(TokenizerConfig(), [row.text for row in rows]))
+    dataset = SpeechDataset(rows, model.tokenizer, model.sample_rate)
+    (batch,) = batch_loader(BucketBatchSampler(dataset, 20.0, shuffle=False))
+    batch.waveforms[batch.ids.index("tones2")] = float("nan")
+    module = SpeechModule(recipe, model)
+    with pytest.raises(DataError, match=r"not finite for: tones2\. .*checkpoint is kept"):
+        module.loss(batch, seed=(1, 2))
+
+
+def test_optimizers_by_name_decay_matrices_alone() -> None:
+    model = nn.Linear(3, 2)
+    optimizer = build_optimizer(OptimizerConfig("SGD", 0.1, 0.3, {"momentum": 0.9}), model)
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
+    assert [group["params"][0].ndim for group in optimizer.param_groups] == [2, 1]
+    with pytest.raises(ConfigError, match="found Adamm"):
+        build_optimizer(OptimizerConfig("Adamm"), model)
+    with pytest.raises(ConfigError, match="does not take these options"):
+        build_optimizer(OptimizerConfig("SGD", options={"betas": [0.9, 0.9]}), model)
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("warmup_cosine", {0: 0.1, 9: 1.0, 10: 1.0, 55: 0.505, 100: 0.01}),
+        ("one_cycle", {9: 1.0, 4: 0.5, 100: 0.01}),
+        ("constant", {0: 0.1, 9: 1.0, 100: 1.0}),
+    ],
+)
+def test_schedules(name: str, rates: dict[int, float]) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    config = ScheduleConfig(name, warmup=0.1, final=0.01)  # type: ignore[arg-type]
+    scheduler = build_schedule(config, optimizer, steps=100)["scheduler"]
+    seen = {}
+    for step in range(101):
+        seen[step] = optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+    assert {step: seen[step] for step in rates} == pytest.approx(rates)
+
+
+def test_average_is_the_mean_of_each_weight() -> None:
+    states = [{"w": torch.tensor([1.0, 3.0])}, {"w": torch.tensor([2.0, 5.0])}]
+    assert average(states)["w"].tolist() == [1.5, 4.0]
+
+
+def test_start_from_another_model_keeps_the_encoder_and_a_fitting_head(tmp_path: Path) -> None:
+    recipe = recipe_from(tone_recipe(tmp_path), "test")
+    old = CTCModel(recipe.model, build_tokenizer(TokenizerConfig(), ["ABC"]))
+    same, other = (CTCModel(recipe.model, build_tokenizer(TokenizerConfig(), [text])) for text in ("ABC", "ABCD"))
+    fresh_head = other.head.weight.clone()
+    start_from(same, old)
+    start_from(other, old)
+    assert torch.equal(same.head.weight, old.head.weight)
+    assert torch.equal(other.head.weight, fresh_head)
+    for name, value in other.encoder.state_dict().items():
+        assert torch.equal(value, old.encoder.state_dict()[name])
+    narrow = recipe_from(merged(tone_recipe(tmp_path), encoder={"hidden_size": 32}), "test")
+    with pytest.raises(ConfigError, match="another encoder"):
+        start_from(CTCModel(narrow.model, old.tokenizer), old)
+
+
+def test_recipes_without_manifests_say_which(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.train: no manifest"):
+        train(recipe_from(merged(tone_recipe(tmp_path), data={"train": []}), "test"))
