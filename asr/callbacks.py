@@ -84,9 +84,8 @@ class SampleHypotheses(pl.Callback):
 class LearningCurve(pl.Callback):
     """Draws loss and error rates from the CSV log: after a validation, at most once in half a minute, and at the end."""
 
-    def __init__(self, metrics: Path, picture: Path):
-        self.metrics = metrics
-        self.picture = picture
+    def __init__(self, folder: Path):
+        self.folder = folder
         self.drawn = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -100,25 +99,37 @@ class LearningCurve(pl.Callback):
             self.draw()
 
     def draw(self) -> None:
-        if self.metrics.is_file():
-            draw_learning_curve(self.metrics, self.picture)
+        draw_learning_curve(read_metrics(self.folder), self.folder / "learning_curve.png")
         self.drawn = time.monotonic()
 
 
-def draw_learning_curve(metrics: Path, picture: Path) -> None:
-    """Two panels over epochs: training and validation loss; validation WER and CER. Reads Lightning's metrics.csv."""
+def read_metrics(folder: Path) -> dict[str, dict[int, float]]:
+    """Metric -> step -> value, from the CSV logs of a run and of its resumptions, the later ones counting."""
+    metrics: dict[str, dict[int, float]] = {}
+    versions = (folder / "csv").glob("version_*/metrics.csv")
+    for path in sorted(versions, key=lambda path: int(path.parent.name.removeprefix("version_"))):
+        with path.open() as file:
+            for row in csv.DictReader(file):
+                for name, value in row.items():
+                    if value:
+                        metrics.setdefault(name, {})[int(row["step"])] = float(value)
+    return metrics
+
+
+def draw_learning_curve(metrics: dict[str, dict[int, float]], picture: Path) -> None:
+    """Two panels over epochs: training and validation loss; validation WER and CER."""
     from matplotlib.figure import Figure
 
-    with metrics.open() as file:
-        rows = list(csv.DictReader(file))
-    epoch_of = _epochs(rows)
+    epochs = metrics.get("epoch", {0: 0.0})
+    steps_per_epoch = (max(epochs) + 1) / (max(epochs.values()) + 1)
     figure = Figure(figsize=(10, 4), layout="constrained")
     losses, rates = figure.subplots(1, 2)
     for axes, names in ((losses, ("train_loss", "valid_loss")), (rates, ("valid_wer", "valid_cer"))):
         for name in names:
-            points = [(epoch_of(row), float(row[name])) for row in rows if row.get(name)]
+            points = sorted(metrics.get(name, {}).items())
             if points:
-                axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
+                epoch = [(step + 1) / steps_per_epoch for step, _ in points]
+                axes.plot(epoch, [value for _, value in points], label=name.replace("_", " "))
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.set_ylim(bottom=0)
@@ -127,11 +138,3 @@ def draw_learning_curve(metrics: Path, picture: Path) -> None:
     losses.set_ylabel("CTC loss per token")
     rates.set_ylabel("error rate")
     figure.savefig(picture, dpi=110)
-
-
-def _epochs(rows: list[dict[str, str]]):  # type: ignore[no-untyped-def]
-    """Position of a row on the axis: its step, in epochs."""
-    steps = [int(row["step"]) for row in rows if row.get("step")]
-    epochs = [int(row["epoch"]) for row in rows if row.get("epoch")]
-    per_epoch = (max(steps, default=0) + 1) / (max(epochs, default=0) + 1)
-    return lambda row: (int(row["step"]) + 1) / per_epoch

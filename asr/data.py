@@ -142,9 +142,10 @@ class SpeechDataset(Dataset[Example]):
             return self.cache[index].astype(np.float32) / 32767
         row = self.utterances[index]
         waveform, _ = audio.load(row.audio_filepath, self.sample_rate, offset=row.offset, duration=row.duration)
-        if self.cache is not None:
-            self.cache[index] = np.round(waveform.clip(-1, 1) * 32767).astype(np.int16)
-        return waveform
+        if self.cache is None:
+            return waveform
+        self.cache[index] = np.round(waveform.clip(-1, 1) * 32767).astype(np.int16)
+        return self.load(index)  # the first time as every other time
 
 
 def collate(examples: Sequence[Example]) -> Batch:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,15 +35,10 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Figures for a JSON file."""
-        counts = asdict(self.words)
         return {
             "unit": self.unit,
-            "wer": self.words.rate,
+            **self.words.to_dict(),
             "cer": self.characters.rate,
-            "substitutions": counts["substitutions"],
-            "deletions": counts["deletions"],
-            "insertions": counts["insertions"],
-            "words": self.words.reference_length,
             "utterances": len(self.ids),
             "audio_seconds": round(self.audio_seconds, 3),
             "rtf": round(self.rtf, 5),
@@ -52,11 +47,9 @@ class Evaluation:
     def summary(self) -> str:
         """One line: rates with the counts behind them."""
         name = "PER" if self.unit == "phone" else "WER"
-        words = self.words
         cer = "" if self.unit == "phone" else f"CER {self.characters.rate:.2%}  "
         return (
-            f"{name} {words.rate:.2%} ({words.substitutions} substitutions, {words.deletions} deletions, "
-            f"{words.insertions} insertions of {words.reference_length} {self.unit}s)  {cer}"
+            f"{name} {self.words.describe(self.unit + 's')}  {cer}"
             f"{len(self.ids)} utterances, {self.audio_seconds / 3600:.2f} h, RTF {self.rtf:.4f}"
         )
 

@@ -159,7 +159,7 @@ def build_trainer(recipe: RecipeConfig) -> pl.Trainer:
         LastCheckpoint(folder / "checkpoints" / "last.ckpt", recipe.checkpoint_steps),
         LearningRateMonitor("step"),
         SampleHypotheses(),
-        LearningCurve(folder / "csv" / "metrics.csv", folder / "learning_curve.png"),
+        LearningCurve(folder),
     ]  # fmt: skip
     if recipe.trainer.get("enable_progress_bar", True):
         callbacks.append(SpeechProgressBar())
@@ -168,7 +168,11 @@ def build_trainer(recipe: RecipeConfig) -> pl.Trainer:
     defaults: dict[str, Any] = {"max_epochs": 30, "gradient_clip_val": 1.0, "log_every_n_steps": 10}
     if torch.cuda.is_available():
         defaults["precision"] = "bf16-mixed"
-    loggers = [CSVLogger(folder, name="csv", version=""), TensorBoardLogger(folder, name="tensorboard", version="")]
+    # A resumed run logs to csv/version_1 and so on: Lightning would begin the old file anew.
+    loggers = [
+        CSVLogger(folder, name="csv", flush_logs_every_n_steps=10),
+        TensorBoardLogger(folder, name="tensorboard", version=""),
+    ]
     try:
         return pl.Trainer(
             **{**defaults, **recipe.trainer}, logger=loggers, callbacks=callbacks, default_root_dir=folder,

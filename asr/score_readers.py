@@ -1,9 +1,9 @@
 """Transcripts in the formats that scoring tools use, and the pairing of references with hypotheses.
 
-    text    a transcript on each line; the n-th line of one file belongs to the n-th of the other
-    kaldi   `id words`, a space or a tab between; so does `asr transcribe` print
-    trn     `words (id)`, as sclite reads; lines that begin with ;; are comments
-    jsonl   an object on each line: id (else audio_filepath, with offset), text; hypotheses in pred_text or text
+text    a transcript on each line; the n-th line of one file belongs to the n-th of the other
+kaldi   `id words`, a space or a tab between; so does `asr transcribe` print
+trn     `words (id)`, as sclite reads; lines that begin with ;; are comments
+jsonl   an object on each line: id (else audio_filepath, with offset), text; hypotheses in pred_text or text
 """
 
 import json
@@ -55,8 +55,8 @@ def detect_format(path: Path | str) -> str:
 def read_transcripts(path: Path | str, format: str | None = None, *, hypotheses: bool = False) -> dict[str, str]:
     """Transcripts by id, in the file's order; of plain text the ids are line numbers, from "1".
 
-    format: one of FORMATS instead of the detected one. hypotheses: read pred_text of JSONL where it is. Raises DataError
-    for files that cannot be read, rows of another shape and ids that occur twice, with their lines.
+    format: one of FORMATS instead of the detected one. hypotheses: read pred_text of JSONL where it is. Raises
+    DataError for files that cannot be read, rows of another shape and ids that occur twice, with their lines.
     """
     path = Path(path)
     format = format or detect_format(path)
@@ -71,7 +71,9 @@ def read_transcripts(path: Path | str, format: str | None = None, *, hypotheses:
         found[row.id] = row.text
         places[row.id] = row.number
     if twice:
-        raise DataError(f"{path}: ids that occur twice: {_listed(twice)}. Each utterance has one line; read as {format}")
+        raise DataError(
+            f"{path}: ids that occur twice: {_listed(twice)}. Each utterance has one line; read as {format}"
+        )
     if not found:
         raise DataError(f"{path}: no transcripts in it; read as {format}")
     return found
@@ -92,7 +94,9 @@ def pair_transcripts(
     heard = read_transcripts(hypotheses, formats[1], hypotheses=True)
     both = f"{references} (read as {formats[0]}) and {hypotheses} (read as {formats[1]})"
     if formats.count("text") == 1:
-        raise DataError(f"{both}: only one of them has ids. Give both as plain text or both with ids; or name the formats")
+        raise DataError(
+            f"{both}: only one of them has ids. Give both as plain text or both with ids; or name the formats"
+        )
     if formats == ("text", "text") and len(wanted) != len(heard):
         raise DataError(
             f"{both}: {len(wanted)} lines and {len(heard)} lines. They are paired line by line: an utterance without "

@@ -1,9 +1,9 @@
 """Word and character error rates: aligned by jiwer, counted over a corpus, and only then divided.
 
-The decided cases. Texts are compared as they stand, upper case and punctuation included: normalise first. White space
+What is decided here. Texts are compared as they stand, case and punctuation included: normalise first. White space
 only separates words. Characters include the single spaces between words, as in jiwer. An empty reference counts every
-word of its hypothesis as an insertion, and adds nothing to the reference's length; a rate over no reference words at all
-is 0 without errors and infinite with them (jiwer gives the number of insertions, sclite stops).
+word of its hypothesis as an insertion and adds nothing to the reference's length. A rate over no reference words at
+all is 0 without errors and infinite with them (jiwer gives the number of insertions).
 """
 
 from collections.abc import Sequence
@@ -41,6 +41,23 @@ class ErrorCounts:
             return float("inf") if self.errors else 0.0
         return self.errors / self.reference_length
 
+    def describe(self, units: str) -> str:
+        """The rate with the counts behind it; `units` names what was counted."""
+        return (
+            f"{self.rate:.2%} ({self.substitutions} substitutions, {self.deletions} deletions, {self.insertions} "
+            f"insertions of {self.reference_length} {units})"
+        )
+
+    def to_dict(self) -> dict[str, float]:
+        """Figures for a JSON file, under the names that all of this project's reports use."""
+        return {
+            "wer": self.rate,
+            "substitutions": self.substitutions,
+            "deletions": self.deletions,
+            "insertions": self.insertions,
+            "words": self.reference_length,
+        }
+
     def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
         return ErrorCounts(
             self.hits + other.hits,
@@ -53,8 +70,8 @@ class ErrorCounts:
 def count_errors(references: Sequence[str], hypotheses: Sequence[str], unit: Unit = "word") -> ErrorCounts:
     """The errors of all pairs together. 100,000 pairs take a few seconds.
 
-    The total is the smallest possible; how it falls into kinds is one choice among equals. Raises ValueError where there
-    are not as many hypotheses as references.
+    The total is the smallest possible; how it falls into kinds is one choice among equals. Raises ValueError where
+    there are not as many hypotheses as references.
     """
     if len(references) != len(hypotheses):
         raise ValueError(f"{len(references)} references and {len(hypotheses)} hypotheses: wanted a pair of each")
@@ -78,7 +95,8 @@ def align(reference: str, hypothesis: str, unit: Unit = "word") -> list[tuple[st
         right = heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
         # Only one of the two can be empty, and else both are as long.
         length = max(len(left), len(right))
-        pairs += zip(left or [None] * length, right or [None] * length, strict=True)
+        nothing = [None] * length
+        pairs += zip(left or nothing, right or nothing, strict=True)
     return pairs
 
 

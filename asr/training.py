@@ -5,6 +5,7 @@ resumed computes the same losses as one that is not.
 """
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from asr.augment import SpecAugment
@@ -85,6 +87,9 @@ class SpeechModule(pl.LightningModule):
         words = self._count(pairs, "word")
         self.log("valid_wer", words.rate, prog_bar=True, rank_zero_only=False)
         self.log("valid_cer", self._count(pairs, "character").rate, rank_zero_only=False)
+        plateau = self.lr_schedulers()
+        if isinstance(plateau, ReduceLROnPlateau) and not self.trainer.sanity_checking:
+            plateau.step(words.rate)
         self.samples = [(name, *pairs[name]) for name in sorted(pairs)[: self.recipe.samples]]
 
     def _gathered(self) -> dict[str, tuple[str, str]]:
@@ -101,8 +106,19 @@ class SpeechModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = build_optimizer(self.recipe.optimizer, self.model)
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = total_steps(self.trainer, len(self.trainer.datamodule.sampler("train")))  # type: ignore[attr-defined]
         return {"optimizer": optimizer, "lr_scheduler": build_schedule(self.recipe.schedule, optimizer, steps)}
+
+
+def total_steps(trainer: pl.Trainer, batches: int) -> int:
+    """Optimiser steps of the whole training, from the batches of an epoch on one rank.
+
+    Lightning's own estimate sets up the batches before it restores a checkpoint, and so at the wrong place.
+    """
+    limit = trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.ceil(batches / trainer.accumulate_grad_batches) * max(trainer.max_epochs or 1, 1)
+    return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
 
 
 def ctc_losses(log_probs: Tensor, num_frames: Tensor, batch: Batch) -> Tensor:
@@ -139,10 +155,10 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
 def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
     """Lightning's description of the learning-rate schedule over so many optimiser steps."""
     if config.name == "reduce_on_plateau":
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=config.factor, patience=config.patience
-        )
-        return {"scheduler": plateau, "monitor": "valid_wer", "interval": "epoch"}
+        plateau = ReduceLROnPlateau(optimizer, factor=config.factor, patience=config.patience)
+        # Stepped after each validation by the module: Lightning skips it in an epoch that was resumed midway. It only
+        # keeps the state in its checkpoints.
+        return {"scheduler": plateau, "monitor": "valid_wer", "frequency": sys.maxsize}
     warmup = max(1, round(config.warmup * steps))
 
     def share_of_peak(step: int) -> float:
@@ -154,7 +170,7 @@ def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, ste
         fall = min(1.0, (step - warmup) / max(1, steps - warmup))
         return config.final + (1 - config.final) * 0.5 * (1 + math.cos(math.pi * fall))
 
-    return {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak), "interval": "step"}
+    return {"scheduler": LambdaLR(optimizer, share_of_peak), "interval": "step"}
 
 
 class SpeechDataModule(pl.LightningDataModule):

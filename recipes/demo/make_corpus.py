@@ -20,7 +20,7 @@ import sys
 import tempfile
 import wave
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +41,9 @@ class Voice:
     speaker: str
     synthesiser: str
     model: str
-    pitch: int = 0  # eSpeak: 0-99; Flite and Festival: mean in Hz; 0 keeps the voice's own
-    rate: float = 1.0  # eSpeak: words a minute; Flite and Festival's diphones: factor on the durations
-    tract: float = 1.0  # played this much faster (formants, pitch and rate move together)
+    pitch: float  # eSpeak: 0-99; others: factor on the model's own
+    rate: float  # eSpeak: words a minute; others: factor on the durations
+    tract: float  # played this much faster: formants, pitch and pace move together
 
 
 # eSpeak NG: split, variant (its voice), accent, pitch, words a minute. Numbered variants are unrelated voices (m1, m2),
@@ -69,36 +69,35 @@ test  edward en-us          50 160    test  david  en-gb-x-rp     45 150    test
 test  victor en-us-nyc      50 145
 """
 
-# Flite and Festival: split, voice, synthesiser, its model, pitch in Hz, factor on the durations, tract.
+# Flite and Festival: split, voice, synthesiser, its model, factors: pitch, duration, tract. (Flite's rms keeps its pitch,
+# and Festival's slt also its pace, whatever they are told.)
 RECORDED = """
-train kal flite    kal16                   0 1.00 1.00
-train kal flite    kal16                 120 1.20 1.08
-train kal flite    kal16                  95 0.95 0.93
-train kal flite    kal16                 140 1.10 1.15
-train kal flite    kal16                  85 0.90 0.86
-train kal festival kal_diphone             0 1.10 1.00
-train kal festival kal_diphone           130 1.00 1.06
-train slt flite    slt                     0 1.05 1.00
-train slt flite    slt                   150 1.20 0.92
-train slt flite    slt                   190 1.10 1.08
-train slt flite    slt                   130 1.00 0.86
-train slt flite    slt                   110 0.90 0.80
-train slt flite    slt                   140 1.00 0.83
-train slt festival cmu_us_slt_arctic_hts   0 1.00 1.00
-train slt festival cmu_us_slt_arctic_hts   0 1.00 0.90
-train slt festival cmu_us_slt_arctic_hts   0 1.00 0.82
-train awb flite    awb                     0 1.10 1.00
-train awb flite    awb                   110 1.25 1.07
-train awb flite    awb                   150 1.00 0.93
-train awb flite    awb                   100 1.15 0.87
-train awb flite    awb                   130 1.30 1.15
-train ked festival ked_diphone             0 1.10 1.00
-train ked festival ked_diphone           120 1.00 1.06
-train ked festival ked_diphone            90 1.20 0.93
-train ked festival ked_diphone           140 1.15 1.12
-test  rms flite    rms                     0 1.00 1.00
-test  rms flite    rms                   110 1.15 1.05
-test  rms flite    rms                    85 0.95 0.97
+train kal flite    kal16                 1.00 1.00 1.00
+train kal flite    kal16                 1.20 1.20 1.08
+train kal flite    kal16                 0.95 0.95 0.93
+train kal flite    kal16                 1.35 1.10 1.16
+train kal flite    kal16                 0.90 0.90 0.86
+train kal festival kal_diphone           1.00 1.10 1.00
+train kal festival kal_diphone           1.20 1.00 1.06
+train slt flite    slt                   1.00 1.05 1.00
+train slt flite    slt                   0.90 1.20 0.92
+train slt flite    slt                   1.10 1.10 1.08
+train slt flite    slt                   0.75 1.00 0.86
+train slt flite    slt                   0.65 0.90 0.80
+train slt flite    slt                   0.80 1.00 0.83
+train slt festival cmu_us_slt_arctic_hts 1.00 1.00 1.00
+train slt festival cmu_us_slt_arctic_hts 1.00 1.00 0.90
+train slt festival cmu_us_slt_arctic_hts 1.00 1.00 0.82
+train awb flite    awb                   1.00 1.10 1.00
+train awb flite    awb                   0.85 1.25 1.07
+train awb flite    awb                   1.15 1.00 0.93
+train awb flite    awb                   0.80 1.15 0.87
+train awb flite    awb                   1.00 1.30 1.15
+dev   ked festival ked_diphone           1.00 1.10 1.00
+dev   ked festival ked_diphone           1.15 1.00 1.05
+test  rms flite    rms                   1.00 1.00 1.00
+test  rms flite    rms                   1.00 1.15 1.05
+test  rms flite    rms                   1.00 0.95 0.97
 """
 
 
@@ -113,7 +112,7 @@ def voices() -> list[Voice]:
     for split, voice, synthesiser, model, pitch, rate, tract in rows:
         stem = f"{voice.lower()}-{synthesiser}-"
         number = 1 + sum(earlier.speaker.startswith(stem) for earlier in found)
-        found.append(Voice(split, f"{stem}{number}", synthesiser, model, int(pitch), float(rate), float(tract)))
+        found.append(Voice(split, f"{stem}{number}", synthesiser, model, float(pitch), float(rate), float(tract)))
     return found
 
 
@@ -145,26 +144,42 @@ def phrases(string: tuple[int, ...], rng: random.Random) -> list[str]:
     return [phrase + "," for phrase in text.split(", ")[:-1]] + [text.split(", ")[-1]]
 
 
-def synthesise(voice: Voice, texts: list[str], folder: Path) -> list[np.ndarray]:
-    """Each text as a waveform (S,) float32 at SAMPLE_RATE, spoken by the voice; `folder` is for temporary files."""
-    files = [folder / f"{number}.wav" for number in range(len(texts))]
-    if voice.synthesiser == "festival":
-        script = [f"(voice_{voice.model})", f"(Parameter.set 'Duration_Stretch {voice.rate})"]
-        if voice.pitch:  # the diphone voices were modelled on a mean of 170 Hz
-            script += [f"(set! int_lr_params '((target_f0_mean {voice.pitch}) (target_f0_std 14)"
-                       " (model_f0_mean 170) (model_f0_std 34)))"]
-        script += [f'(utt.save.wave (SynthText "{text}") "{file}" \'riff)' for text, file in zip(texts, files)]
-        (folder / "script.scm").write_text("\n".join(script))
-        command("festival", "-b", folder / "script.scm")
-    for text, file in zip(texts, files):
+def varied(voice: Voice, rng: random.Random) -> Voice:
+    """The voice as it speaks one string: nobody speaks twice in the same way."""
+    return replace(
+        voice,
+        pitch=voice.pitch * rng.uniform(0.88, 1.12),
+        rate=voice.rate * rng.uniform(0.88, 1.12),
+        tract=voice.tract * rng.uniform(0.95, 1.05),
+    )
+
+
+def synthesise(phrases: list[tuple[Voice, str]], folder: Path) -> list[np.ndarray]:
+    """Each text as a waveform (S,) float32 at SAMPLE_RATE; all voices of one model; temporary files in `folder`."""
+    festival = [f"(voice_{phrases[0][0].model})"]
+    for number, (voice, text) in enumerate(phrases):
+        file = folder / f"{number}.wav"
         if voice.synthesiser == "espeak":
-            # half the loudness: some variants clip at full
-            command("espeak-ng", "-v", voice.model, "-p", voice.pitch, "-s", round(voice.rate), "-a", 50, "-w", file, text)
+            manner = ["-p", round(voice.pitch), "-s", round(voice.rate), "-a", 50]  # louder, some variants clip
+            command("espeak-ng", "-v", voice.model, *manner, "-w", file, text)
         elif voice.synthesiser == "flite":
-            pitch = ["--setf", f"int_f0_target_mean={voice.pitch}"] if voice.pitch else []
-            command("flite", "-voice", voice.model, "--setf", f"duration_stretch={voice.rate}", *pitch, "-t", text, "-o", file)
+            manner = ["--setf", f"f0_shift={voice.pitch:.3f}", "--setf", f"duration_stretch={voice.rate:.3f}"]
+            command("flite", "-voice", voice.model, *manner, "-t", text, "-o", file)
+        else:  # loading Festival takes a second: one run for all; its diphone voices speak at 105 Hz
+            hertz = f"(target_f0_mean {105 * voice.pitch:.1f}) (target_f0_std 14)"
+            festival += [
+                f"(set! int_lr_params '({hertz} (model_f0_mean 170) (model_f0_std 34)))",
+                f"(Parameter.set 'Duration_Stretch {voice.rate:.3f})",
+                f'(utt.save.wave (SynthText "{text}") "{file}" \'riff)',
+            ]
+    if len(festival) > 1:
+        (folder / "script.scm").write_text("\n".join(festival))
+        command("festival", "-b", folder / "script.scm")
     raw = ["-D", "-r", SAMPLE_RATE, "-c", 1, "-t", "f32", "-"]  # -D: no dither, which would be random
-    return [np.frombuffer(command("sox", file, *raw, "speed", voice.tract), "<f4") for file in files]
+    spoken = []
+    for number, (voice, _) in enumerate(phrases):
+        spoken.append(np.frombuffer(command("sox", folder / f"{number}.wav", *raw, "speed", voice.tract), "<f4"))
+    return spoken
 
 
 def command(*arguments: object) -> bytes:
@@ -195,14 +210,14 @@ def levelled(waveform: np.ndarray, decibels: float) -> np.ndarray:
 def speak(voice: Voice, spoken: list[tuple[int, ...]], target: Path) -> list[dict[str, object]]:
     """Write the strings as one Opus file below `target`; return their manifest rows."""
     rng = random.Random(voice.speaker)
-    plan = [phrases(string, rng) for string in spoken]
+    plan = [(varied(voice, rng), phrases(string, rng)) for string in spoken]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        waveforms = iter(synthesise(voice, [text for texts in plan for text in texts], folder))
+        waveforms = iter(synthesise([(way, text) for way, texts in plan for text in texts], folder))
         rows: list[dict[str, object]] = []
         pieces: list[np.ndarray] = []
         start = 0
-        for number, (string, texts) in enumerate(zip(spoken, plan), start=1):
+        for number, (string, (_, texts)) in enumerate(zip(spoken, plan), start=1):
             parts = [silence(rng.uniform(0.1, 0.3))]
             for _ in texts:
                 parts += [trim(next(waveforms)), silence(rng.uniform(0.05, 0.35))]

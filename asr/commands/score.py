@@ -1,0 +1,40 @@
+"""Word error rate of given hypotheses against references, in any mix of formats.
+
+    asr score ref.txt hyp.txt
+    asr score test.trn hyp.trn --unit character
+    asr score test.jsonl hypotheses.jsonl --json result.json
+
+Formats: text (paired line by line), kaldi (`id words`), trn (sclite's `words (id)`), jsonl (id, text or pred_text);
+found by ending and content unless named.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    formats = ("text", "kaldi", "trn", "jsonl")
+    parser.add_argument("reference", metavar="REF", help="what was said")
+    parser.add_argument("hypothesis", metavar="HYP", help="what was recognised")
+    parser.add_argument("--ref-format", choices=formats, help="format of REF (default: found out)")
+    parser.add_argument("--hyp-format", choices=formats, help="format of HYP (default: found out)")
+    parser.add_argument("--text-scheme", default="none", metavar="NAME", help="normalise both: none, basic or english")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    from asr.score_readers import pair_transcripts
+    from asr.scoring import count_errors
+    from asr.text import normalise
+
+    pairs = pair_transcripts(args.reference, args.hypothesis, args.ref_format, args.hyp_format)
+    references = [normalise(pair.reference, args.text_scheme) for pair in pairs]
+    hypotheses = [normalise(pair.hypothesis, args.text_scheme) for pair in pairs]
+    words = count_errors(references, hypotheses, unit="word")
+    characters = count_errors(references, hypotheses, unit="character")
+    print(f"WER {words.describe('words')}\nCER {characters.describe('characters')}\n{len(pairs)} utterances")
+    if args.json:
+        figures = {**words.to_dict(), "cer": characters.rate, "utterances": len(pairs)}
+        Path(args.json).write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
