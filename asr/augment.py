@@ -3,9 +3,7 @@
 Every draw comes from a generator that is given, so that the same seed makes the same speech.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,8 @@ from torch import Tensor, nn
 from asr import audio
 from asr.errors import ConfigError, DataError
 
-ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
+ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff"}
+KEPT_SECONDS = 3600.0  # of decoded noise, and of rooms, held in memory: 230 MB at 16 kHz
 
 
 def _check(*checks: tuple[bool, str, object, str]) -> None:
@@ -36,8 +35,8 @@ class NoiseConfig:
     def __post_init__(self) -> None:
         low, high = self.snr_db
         _check(
-            (0 <= self.probability <= 1, "noise.probability", self.probability, "0 to 1"),
-            (low <= high, "noise.snr_db", self.snr_db, "the lower first"),
+            (0 <= self.probability <= 1, "data.augment.noise.probability", self.probability, "0 to 1"),
+            (-100 <= low <= high <= 100, "data.augment.noise.snr_db", self.snr_db, "-100 to 100 dB, the lower first"),
         )
 
 
@@ -45,11 +44,11 @@ class NoiseConfig:
 class RoomConfig:
     """Room impulse responses that some utterances are heard through."""
 
-    folder: str = ""  # sound files; none: no rooms
+    folder: str = ""  # sound files, of which the first channel counts; none: no rooms
     probability: float = 0.3
 
     def __post_init__(self) -> None:
-        _check((0 <= self.probability <= 1, "rooms.probability", self.probability, "0 to 1"))
+        _check((0 <= self.probability <= 1, "data.augment.rooms.probability", self.probability, "0 to 1"))
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,23 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         good = bool(self.speed) and all(0.5 <= factor <= 2 for factor in self.speed)
         _check(
-            (good, "augment.speed", self.speed, "a list of factors from 0.5 to 2; [1.0] changes nothing"),
-            (self.gain_db >= 0, "augment.gain_db", self.gain_db, "0 or more decibels"),
+            (good, "data.augment.speed", self.speed, "a list of factors from 0.5 to 2; [1.0] changes nothing"),
+            (0 <= self.gain_db <= 60, "data.augment.gain_db", self.gain_db, "0 to 60 decibels"),
         )
 
 
 class Augmenter:
-    """Waveforms (S,) float32 to other waveforms of the same text. Speed, then room, noise, gain."""
+    """Waveforms (S,) float32 to other waveforms of the same text. Speed, then room, noise, gain.
+
+    Levels may leave [-1, 1]: nothing is clipped, since nobody plays the result. Raises DataError for a folder without
+    sound files, AudioError, when it is drawn, for a file that cannot be read.
+    """
 
     def __init__(self, config: AugmentConfig, sample_rate: int):
         self.config = config
-        self.sample_rate = sample_rate
-        self.noises = _sound_files(config.noise.folder, "augment.noise.folder")
-        self.rooms = _sound_files(config.rooms.folder, "augment.rooms.folder")
-        # Folders of noise are small beside the speech; decoding them again for each utterance is not.
-        self._load = lru_cache(maxsize=512)(self._decode)
+        self.noises = _Sounds(config.noise.folder, "data.augment.noise.folder", sample_rate)
+        # The microphones of an array hear the direct sound at different times: their mean would be a comb filter.
+        self.rooms = _Sounds(config.rooms.folder, "data.augment.rooms.folder", sample_rate, channel=0)
 
     def draw_speed(self, rng: np.random.Generator) -> float:
         """One of the configured factors."""
@@ -87,34 +88,47 @@ class Augmenter:
     def __call__(self, waveform: np.ndarray, rng: np.random.Generator, speed: float | None = None) -> np.ndarray:
         """The augmented waveform, S / speed samples long; `speed` is drawn where it is not given."""
         waveform = change_speed(waveform, self.draw_speed(rng) if speed is None else speed)
-        if self.rooms and rng.random() < self.config.rooms.probability:
-            waveform = add_room(waveform, self._load(self.rooms[rng.integers(len(self.rooms))]))
-        if self.noises and rng.random() < self.config.noise.probability:
-            noise = _stretch(self._load(self.noises[rng.integers(len(self.noises))]), len(waveform), rng)
+        if self.rooms.files and rng.random() < self.config.rooms.probability:
+            waveform = add_room(waveform, self.rooms.draw(rng))
+        if self.noises.files and rng.random() < self.config.noise.probability:
+            noise = stretch(self.noises.draw(rng), len(waveform), rng)
             waveform = add_noise(waveform, noise, rng.uniform(*self.config.noise.snr_db))
         if self.config.gain_db:
             waveform = waveform * np.float32(10 ** (rng.uniform(-self.config.gain_db, self.config.gain_db) / 20))
         return waveform
 
-    def _decode(self, path: Path) -> np.ndarray:
-        return audio.load(path, self.sample_rate)[0]
 
+class _Sounds:
+    """The sound files below a folder, decoded when first drawn and then kept, since decoding is slow."""
 
-def _sound_files(folder: str, name: str) -> list[Path]:
-    if not folder:
-        return []
-    files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in ENDINGS)
-    if not files:
-        raise DataError(f"{name}: no sound files below {folder}")
-    return files
+    def __init__(self, folder: str, name: str, sample_rate: int, channel: int | None = None):
+        """name: of the setting that the folder comes from. No folder: no files."""
+        paths = Path(folder).rglob("*") if folder else []
+        self.files = sorted(path for path in paths if path.suffix.lower() in ENDINGS and path.is_file())
+        if folder and not self.files:
+            found = "no sound files in it" if Path(folder).is_dir() else "no such folder"
+            raise DataError(f"{name}: {folder}: {found}; wanted files ending in {', '.join(sorted(ENDINGS))}")
+        self.sample_rate = sample_rate
+        self.channel = channel
+        self.kept: dict[Path, np.ndarray] = {}
+        self.spare = KEPT_SECONDS * sample_rate  # samples that may still be kept
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        path = self.files[rng.integers(len(self.files))]
+        if path in self.kept:
+            return self.kept[path]
+        waveform, _ = audio.load(path, self.sample_rate, channel=self.channel)
+        if len(waveform) <= self.spare:
+            self.kept[path] = waveform
+            self.spare -= len(waveform)
+        return waveform
 
 
 def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
     """Play (S,) `factor` times as fast, pitch and all: S / factor samples."""
     if factor == 1:
         return waveform
-    # Medium quality passes 0 to 90 % of the band and costs half of high quality; nobody hears the augmented audio.
-    return soxr.resample(waveform, factor, 1.0, quality="MQ").astype(np.float32, copy=False)
+    return soxr.resample(waveform, factor, 1.0, quality="HQ").astype(np.float32, copy=False)
 
 
 def add_room(waveform: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -124,7 +138,9 @@ def add_room(waveform: np.ndarray, response: np.ndarray) -> np.ndarray:
     direct = int(np.abs(response).argmax())
     wet = np.fft.irfft(spectrum, size)[direct : direct + len(waveform)]
     power = np.mean(wet**2)
-    return (wet * np.sqrt(np.mean(waveform**2) / power) if power else wet).astype(np.float32)
+    if not power:  # a silent response, or a silent utterance
+        return waveform
+    return (wet * np.sqrt(np.mean(waveform**2) / power)).astype(np.float32)
 
 
 def add_noise(waveform: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
@@ -136,8 +152,8 @@ def add_noise(waveform: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndar
     return (waveform + scale * noise).astype(np.float32)
 
 
-def _stretch(noise: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
-    """A stretch of the noise, which starts over where it is too short, from a random place."""
+def stretch(noise: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """`length` samples of the noise, from a random place, starting over at its end."""
     start = int(rng.integers(len(noise)))
     return np.take(noise, np.arange(start, start + length), mode="wrap")
 
@@ -153,46 +169,44 @@ class SpecAugmentConfig:
     time_fraction: float = 0.08  # ... and as a share of the utterance
 
     def __post_init__(self) -> None:
-        counts: Sequence[tuple[str, int]] = (
-            ("freq_masks", self.freq_masks), ("freq_width", self.freq_width), ("time_masks", self.time_masks),
-            ("time_width", self.time_width),
-        )  # fmt: skip
-        _check(
-            *((value >= 0, f"spec_augment.{name}", value, "0 or more") for name, value in counts),
-            (0 <= self.time_fraction <= 1, "spec_augment.time_fraction", self.time_fraction, "0 to 1"),
-        )
+        for name in ("freq_masks", "freq_width", "time_masks", "time_width"):
+            _check((getattr(self, name) >= 0, f"spec_augment.{name}", getattr(self, name), "0 or more"))
+        _check((0 <= self.time_fraction <= 1, "spec_augment.time_fraction", self.time_fraction, "0 to 1"))
 
 
 class SpecAugment(nn.Module):
-    """Masks stripes of frequency and stretches of time with 0, the mean of normalised features. In training only."""
+    """Masks stripes of frequency and stretches of time with 0, the mean of normalised features. In training only.
+
+    Each utterance has its own masks. A mask is 0 to its greatest width wide, all widths as likely, and lies anywhere in
+    the utterance as likely; masks may overlap.
+    """
 
     def __init__(self, config: SpecAugmentConfig):
         super().__init__()
         self.config = config
 
     def forward(self, features: Tensor, num_frames: Tensor, generator: torch.Generator) -> Tensor:
-        """features (B, T, F), num_frames (B,), a CPU generator -> (B, T, F)."""
+        """features (B, T, F), num_frames (B,), a CPU generator -> (B, T, F). Padded frames are left as they are."""
         if not self.training:
             return features
         batch, frames, size = features.shape
         config = self.config
-        lengths = num_frames.cpu().float()[:, None]
+        lengths = num_frames.to(features.device, torch.float32)[:, None]
+        sizes = torch.full_like(lengths, size)
+        in_frequency = _masks(config.freq_masks, sizes.clamp(max=config.freq_width), sizes, size, generator)
         widest = (config.time_fraction * lengths).clamp(max=config.time_width)
-        # Drawn on the CPU: every device masks alike.
-        in_frequency = _masks(
-            config.freq_masks, torch.full((batch, 1), float(min(config.freq_width, size))),
-            torch.full((batch, 1), float(size)), size, generator,
-        )  # fmt: skip
         in_time = _masks(config.time_masks, widest, lengths, frames, generator)
-        masked = in_frequency[:, None, :] | in_time[:, :, None]
-        return features.masked_fill(masked.to(features.device), 0)
+        valid = torch.arange(frames, device=features.device) < lengths
+        masked = (in_frequency[:, None, :] | in_time[:, :, None]) & valid[:, :, None]
+        return features.masked_fill(masked, 0)
 
 
 def _masks(count: int, widest: Tensor, lengths: Tensor, total: int, generator: torch.Generator) -> Tensor:
     """(B, total) bool: `count` stripes each, of 0 to `widest` (B, 1) wide, anywhere within `lengths` (B, 1)."""
-    shape = (len(lengths), count)
-    width = (torch.rand(shape, generator=generator) * (widest + 1)).floor().minimum(widest.floor())
-    start = (torch.rand(shape, generator=generator) * (lengths - width + 1)).floor()
-    place = torch.arange(total)
+    # Drawn on the CPU and used where the features are: every device masks alike, and none has to send lengths back.
+    draws = torch.rand((2, len(lengths), count), generator=generator).to(lengths.device)
+    width = (draws[0] * (widest + 1)).floor().minimum(widest.floor())
+    start = (draws[1] * (lengths - width + 1)).floor()
+    place = torch.arange(total, device=lengths.device)
     inside = (place >= start[..., None]) & (place < (start + width)[..., None])
     return inside.any(dim=1)

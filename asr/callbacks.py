@@ -36,6 +36,23 @@ class SpeechProgressBar(TQDMProgressBar):
         return shown
 
 
+class EpochLines(pl.Callback):
+    """A line for each validation, where there is no terminal for a progress bar: logs stay readable."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        metrics = trainer.callback_metrics
+        values = "  ".join(
+            f"{name} {float(metrics[name]):.4f}" for name in ("train_loss", "valid_loss", "valid_wer", "valid_cer")
+        )
+        minutes = (time.monotonic() - self.started) / 60
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {values}  {minutes:.1f} min", flush=True)
+
+
 class LastCheckpoint(pl.Callback):
     """Keeps one checkpoint to resume from: at each epoch's start, every `every_steps` steps, and at the end.
 

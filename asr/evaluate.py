@@ -12,7 +12,7 @@ from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.manifest import Utterance
 from asr.model import CTCModel
-from asr.scoring import ErrorCounts, count_errors
+from asr.scoring import ErrorCounts, count_errors, finite
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Evaluation:
         return {
             "unit": self.unit,
             **self.words.to_dict(),
-            "cer": self.characters.rate,
+            "cer": finite(self.characters.rate),
             "utterances": len(self.ids),
             "audio_seconds": round(self.audio_seconds, 3),
             "rtf": round(self.rtf, 5),

@@ -6,6 +6,7 @@ tensorboard/ logs, learning_curve.png, model/ (the model folder) and results.jso
 
 import json
 import logging
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,10 @@ from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from asr import manifest
-from asr.callbacks import LastCheckpoint, LearningCurve, SampleHypotheses, SpeechProgressBar
+from asr.callbacks import EpochLines, LastCheckpoint, LearningCurve, SampleHypotheses, SpeechProgressBar
 from asr.card import model_card
 from asr.config import RecipeConfig, to_yaml
-from asr.data import BucketBatchSampler, DataConfig, SpeechDataset, batch_loader
+from asr.data import BucketBatchSampler, DataConfig, SpeechDataset, batch_loader, collate
 from asr.errors import ConfigError, DataError
 from asr.evaluate import Evaluation, evaluate
 from asr.features import GlobalStatistics
@@ -53,11 +54,7 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result:
         raise ConfigError(f"{folder}: holds a run already: continue it with --resume, or choose another --output")
     pl.seed_everything(recipe.seed, verbose=False)
     torch.set_float32_matmul_precision("high")  # TensorFloat-32 where a GPU has it
-    train_rows, valid_rows = read_manifests(recipe.data.train, "train"), read_manifests(recipe.data.valid, "valid")
-    model = CTCModel(recipe.model, build_tokenizer(recipe.tokenizer, [row.text for row in train_rows]))
-    if recipe.init_from:
-        start_from(model, CTCModel.load(recipe.init_from))
-    train_rows, excluded = split_usable(train_rows, model, recipe.data)
+    model, train_rows, excluded, valid_rows = prepare(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(to_yaml(recipe))
     _write_excluded(folder / "excluded.tsv", excluded, len(train_rows))
@@ -79,11 +76,44 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result:
     return finish(recipe, trainer, model, valid_rows, len(train_rows), float(train_set.seconds.sum()))
 
 
+def prepare(recipe: RecipeConfig) -> tuple[CTCModel, list[Utterance], list[tuple[Utterance, str]], list[Utterance]]:
+    """The untrained model, training rows, training rows left out with the reason, validation rows."""
+    train_rows, valid_rows = read_manifests(recipe.data.train, "train"), read_manifests(recipe.data.valid, "valid")
+    model = CTCModel(recipe.model, build_tokenizer(recipe.tokenizer, [row.text for row in train_rows]))
+    if recipe.init_from:
+        start_from(model, CTCModel.load(recipe.init_from))
+    return model, *split_usable(train_rows, model, recipe.data), valid_rows
+
+
+def check(recipe: RecipeConfig) -> str:
+    """Everything that `train` would look at before it trains, and one batch through the network; in a few lines.
+
+    Raises what `train` would raise.
+    """
+    model, rows, excluded, valid_rows = prepare(recipe)
+    dataset = SpeechDataset(rows, model.tokenizer, model.sample_rate, augment=recipe.data.augment, seed=recipe.seed)
+    sampler = BucketBatchSampler(dataset, recipe.data.max_batch_seconds, shuffle=True, seed=recipe.seed)
+    SpeechDataset(valid_rows, model.tokenizer, model.sample_rate)
+    batch = max(sampler.batches(0), key=lambda items: len(items) * max(dataset.seconds[i.index] for i in items))
+    module = SpeechModule(recipe, model)
+    loss = module.loss(collate([dataset[item] for item in batch]), seed=(recipe.seed,))
+    loss.backward()
+    with quiet_lightning():
+        build_trainer(recipe)
+    hours = dataset.seconds.sum() / 3600
+    return (
+        f"{recipe.name}: {len(rows)} training utterances, {hours:.2f} h ({len(excluded)} left out), {len(sampler)} batches "
+        f"an epoch; {len(valid_rows)} validation utterances\n"
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {model.tokenizer.vocab_size} tokens, "
+        f"{model.seconds_per_frame * 1000:g} ms a frame; loss of the largest batch, untrained: {loss.item():.2f}"
+    )
+
+
 def read_manifests(paths: list[str], split: str) -> list[Utterance]:
     """The rows of all manifests of a split. Raises ConfigError where none is named."""
     if not paths:
         raise ConfigError(f"data.{split}: no manifest; wanted a list of JSONL files, as `asr prepare` writes them")
-    return [row for path in paths for row in manifest.read(path)]
+    return manifest.read_all(paths)
 
 
 def split_usable(
@@ -161,11 +191,13 @@ def build_trainer(recipe: RecipeConfig) -> pl.Trainer:
         SampleHypotheses(),
         LearningCurve(folder),
     ]  # fmt: skip
-    if recipe.trainer.get("enable_progress_bar", True):
-        callbacks.append(SpeechProgressBar())
+    bar = recipe.trainer.get("enable_progress_bar", sys.stderr.isatty())
+    callbacks.append(SpeechProgressBar() if bar else EpochLines())
     if recipe.early_stopping:
         callbacks.append(EarlyStopping("valid_wer", patience=recipe.early_stopping))
-    defaults: dict[str, Any] = {"max_epochs": 30, "gradient_clip_val": 1.0, "log_every_n_steps": 10}
+    defaults: dict[str, Any] = {
+        "max_epochs": 30, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "enable_progress_bar": bar,
+    }  # fmt: skip
     if torch.cuda.is_available():
         defaults["precision"] = "bf16-mixed"
     # A resumed run logs to csv/version_1 and so on: Lightning would begin the old file anew.

@@ -32,7 +32,8 @@ def read(path: Path | str) -> list[Utterance]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: JSON may hold characters that Unicode counts among the line ends. A BOM is Windows' habit.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: the manifest cannot be read: {error}") from error
     rows: list[Utterance] = []
@@ -43,7 +44,7 @@ def read(path: Path | str) -> list[Utterance]:
             continue
         try:
             row, named = _parse(line, path.parent)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             problems.append(f"{path}:{number}: {error}")
             continue
         if row.id in lines_of and named:
@@ -55,6 +56,17 @@ def read(path: Path | str) -> list[Utterance]:
     if problems:
         more = [f"... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise ManifestError("\n".join(problems[:SHOWN] + more))
+    return rows
+
+
+def read_all(paths: Iterable[Path | str]) -> list[Utterance]:
+    """Rows of several manifests; an id that another manifest had before is made unique. Raises what `read` raises."""
+    rows: list[Utterance] = []
+    taken: dict[str, int] = {}
+    for row in (row for path in paths for row in read(path)):
+        row = _unique(row, taken)
+        taken[row.id] = len(rows)
+        rows.append(row)
     return rows
 
 
@@ -91,8 +103,8 @@ def _parse(line: str, folder: Path) -> tuple[Utterance, bool]:
 
 
 def _value(values: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
-    value = values.get(key, default)
-    if value is default:
+    value = values.get(key)
+    if value is None:
         return default
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"{key}: found {value!r}, wanted {'text' if kind is str else 'a number of seconds'}")
@@ -114,7 +126,7 @@ def write(path: Path | str, utterances: Iterable[Utterance]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = path.parent.resolve()
+    folder = Path(os.path.abspath(path.parent))
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:
         for row in utterances:

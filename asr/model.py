@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -94,7 +95,7 @@ class CTCModel(nn.Module):
             # Weights may be stored in half precision; the network computes in float32.
             weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
             model.load_state_dict(weights)
-        except (ConfigError, RuntimeError, OSError, ValueError) as error:
+        except (ConfigError, RuntimeError, OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{folder}: the model cannot be loaded: {error}") from error
         return model.eval()
 

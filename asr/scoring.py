@@ -6,6 +6,7 @@ word of its hypothesis as an insertion and adds nothing to the reference's lengt
 all is 0 without errors and infinite with them (jiwer gives the number of insertions).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -38,7 +39,7 @@ class ErrorCounts:
     def rate(self) -> float:
         """Errors over reference words: 0.25 is 25 %; above 1 where there are many insertions."""
         if not self.reference_length:
-            return float("inf") if self.errors else 0.0
+            return math.inf if self.errors else 0.0
         return self.errors / self.reference_length
 
     def describe(self, units: str) -> str:
@@ -48,10 +49,10 @@ class ErrorCounts:
             f"insertions of {self.reference_length} {units})"
         )
 
-    def to_dict(self) -> dict[str, float]:
-        """Figures for a JSON file, under the names that all of this project's reports use."""
+    def to_dict(self) -> dict[str, float | None]:
+        """Figures for a JSON file, under the names that all of this project's reports use; an infinite rate is None."""
         return {
-            "wer": self.rate,
+            "wer": finite(self.rate),
             "substitutions": self.substitutions,
             "deletions": self.deletions,
             "insertions": self.insertions,
@@ -65,6 +66,11 @@ class ErrorCounts:
             self.deletions + other.deletions,
             self.insertions + other.insertions,
         )
+
+
+def finite(rate: float) -> float | None:
+    """The rate, or None where it is infinite: JSON has no infinity."""
+    return rate if math.isfinite(rate) else None
 
 
 def count_errors(references: Sequence[str], hypotheses: Sequence[str], unit: Unit = "word") -> ErrorCounts:

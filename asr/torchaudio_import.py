@@ -1,9 +1,9 @@
 """torchaudio, also where its compiled extension does not fit the torch at hand.
 
-torchaudio's wheel is built for one version of CUDA. Beside a CPU-only torch its import fails with `OSError: libc10_cuda.so`,
-beside a torch for another CUDA with a RuntimeError. What this project uses of it (transforms, functional,
-compliance.kaldi) is plain Python and needs no extension, so for these two failures, and no others, it is imported with
-`torchaudio._extension` replaced by one that says "not available".
+torchaudio's wheel is built for one version of CUDA. Beside a CPU-only torch its import fails with `OSError:
+libc10_cuda.so`, beside a torch for another CUDA with a RuntimeError. What this project uses of it (transforms,
+functional, compliance.kaldi) is plain Python and needs no extension, so for these two failures, and no others, it is
+imported with `torchaudio._extension` replaced by one that says "not available".
 
     from asr.torchaudio_import import torchaudio
 """
@@ -29,7 +29,9 @@ def _needs_extension(function: Callable[..., Any]) -> Callable[..., Any]:
     """What the real extension module puts around functions that call compiled code."""
 
     def unavailable(*args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(f"torchaudio's {function.__name__} needs its compiled extension, which does not fit this torch")
+        raise RuntimeError(
+            f"torchaudio's {function.__name__} needs its compiled extension, which does not fit this torch"
+        )
 
     return unavailable
 

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from asr.evaluate import evaluate
     from asr.transcribe import Transcriber
 
-    utterances = [row for path in args.manifests for row in manifest.read(path)]
+    utterances = manifest.read_all(args.manifests)
     if not utterances:
         raise ManifestError(f"{', '.join(args.manifests)}: no utterances to evaluate")
     model = Transcriber.load(args.model, device=args.device).model

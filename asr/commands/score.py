@@ -1,7 +1,7 @@
 """Word error rate of given hypotheses against references, in any mix of formats.
 
     asr score ref.txt hyp.txt
-    asr score test.trn hyp.trn --unit character
+    asr score test.trn hyp.trn --text-scheme english
     asr score test.jsonl hypotheses.jsonl --json result.json
 
 Formats: text (paired line by line), kaldi (`id words`), trn (sclite's `words (id)`), jsonl (id, text or pred_text);
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from asr.score_readers import pair_transcripts
-    from asr.scoring import count_errors
+    from asr.scoring import count_errors, finite
     from asr.text import normalise
 
     pairs = pair_transcripts(args.reference, args.hypothesis, args.ref_format, args.hyp_format)
@@ -35,6 +35,6 @@ def run(args: argparse.Namespace) -> int:
     characters = count_errors(references, hypotheses, unit="character")
     print(f"WER {words.describe('words')}\nCER {characters.describe('characters')}\n{len(pairs)} utterances")
     if args.json:
-        figures = {**words.to_dict(), "cer": characters.rate, "utterances": len(pairs)}
+        figures = {**words.to_dict(), "cer": finite(characters.rate), "utterances": len(pairs)}
         Path(args.json).write_text(json.dumps(figures, indent=2) + "\n")
     return 0

@@ -1,8 +1,9 @@
 """Decoders: log-probabilities to hypotheses.
 
 The contract, which `tests/test_decoders.py` checks for every entry of DECODERS: a decoder is called with log_probs
-(B, T, V) float and num_frames (B,) int64 and returns, for each utterance, a list of hypotheses, the best first and never
-empty. What lies beyond an utterance's frames has no influence. A new decoder is one file and one line in DECODERS.
+(B, T, V) float and num_frames (B,) int64 and returns, for each utterance, a list of hypotheses, the best first; the
+list is never empty. What lies beyond an utterance's frames has no influence, nor have its neighbours in the batch. A
+new decoder is one file and one line in DECODERS.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Word:
-    """A word (phone, for a model of phones) and when it is spoken."""
+    """A word (phone, for a model of phones) and when it is spoken, from the utterance's beginning on."""
 
     text: str
     start: float  # seconds
@@ -34,6 +35,7 @@ class Hypothesis:
     text: str
     score: float  # log-probability, or the decoder's total score
     words: tuple[Word, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()  # of each token: its first frame, and the one after its last
 
     @property
     def confidence(self) -> float:
@@ -44,11 +46,13 @@ class Hypothesis:
 class Decoder(Protocol):
     """See the contract above."""
 
-    def __call__(self, log_probs: "Tensor", num_frames: "Tensor") -> list[list[Hypothesis]]: ...
+    def __call__(self, log_probs: "Tensor", num_frames: "Tensor") -> list[list[Hypothesis]]:
+        """log_probs (B, T, V), num_frames (B,) -> for each utterance its hypotheses, best first."""
+        ...
 
 
 DECODERS: dict[str, str] = {"greedy": "asr.decoders.greedy:GreedyDecoder"}
-"""Name -> module and class; imported when asked for."""
+"""Name -> module and class, which is made with (tokenizer, seconds_per_frame, **options); imported when asked for."""
 
 
 def get_decoder(name: str, tokenizer: "Tokenizer", seconds_per_frame: float, **options: Any) -> Decoder:
