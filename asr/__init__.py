@@ -3,10 +3,7 @@
 The path from audio to text is the modules' order: audio, manifest, data, features, encoders, model, decoders, scoring.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from asr.model import CTCModel
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load_model"]

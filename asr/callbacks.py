@@ -20,7 +20,7 @@ class SpeechProgressBar(TQDMProgressBar):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
         super().on_train_epoch_start(trainer, *args)
-        self._started = (time.perf_counter(), trainer.lightning_module.audio_seconds)  # type: ignore[arg-type]
+        self._started = (time.perf_counter(), _audio_seconds(trainer.lightning_module))
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)
@@ -31,9 +31,16 @@ class SpeechProgressBar(TQDMProgressBar):
         if self._started:
             clock, audio = self._started
             passed = max(time.perf_counter() - clock, 1e-9)
-            rate = (pl_module.audio_seconds - audio) / passed * trainer.world_size  # type: ignore[operator]
+            rate = (_audio_seconds(pl_module) - audio) / passed * trainer.world_size
             shown["audio_h_per_h"] = f"{rate:.0f}"  # type: ignore[assignment]
         return shown
+
+
+def _audio_seconds(module: pl.LightningModule) -> float:
+    """What SpeechModule has trained on; typed, where Lightning's hooks know of any module."""
+    seconds = module.audio_seconds
+    assert isinstance(seconds, float)
+    return seconds
 
 
 class EpochLines(pl.Callback):
@@ -99,7 +106,7 @@ class SampleHypotheses(pl.Callback):
 
 
 class LearningCurve(pl.Callback):
-    """Draws loss and error rates from the CSV log: after a validation, at most once in half a minute, and at the end."""
+    """Draws loss and error rates from the CSV log: at most twice a minute, and at the end."""
 
     def __init__(self, folder: Path):
         self.folder = folder

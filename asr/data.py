@@ -6,9 +6,9 @@ that a resumed run sees exactly the batches that an uninterrupted one would have
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -62,23 +62,21 @@ class Batch:
     references: list[str]  # the text that hypotheses are scored against
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        moved = [
-            value.to(device, non_blocking=non_blocking)
-            for value in (self.waveforms, self.num_samples, self.tokens, self.num_tokens)
-        ]
-        return Batch(self.ids, *moved, self.references)
+        return self._with_tensors(lambda value: value.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
-        return Batch(
-            self.ids, self.waveforms.pin_memory(), self.num_samples.pin_memory(), self.tokens.pin_memory(),
-            self.num_tokens.pin_memory(), self.references,
-        )  # fmt: skip
+        """Lightning's loader calls this where batches go to a GPU."""
+        return self._with_tensors(Tensor.pin_memory)
+
+    def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed: dict[str, Any] = {n: change(value) for n, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **changed)
 
 
 class Item(NamedTuple):
     """What the sampler asks of the dataset: an utterance, as it is to sound in this epoch."""
 
-    index: int
+    row: int  # of the dataset
     epoch: int
     speed: float
 
@@ -130,11 +128,11 @@ class SpeechDataset(Dataset[Example]):
         return [Item(i, epoch, self.augmenter.draw_speed(rng)) for i in range(len(self))]
 
     def __getitem__(self, item: Item) -> Example:
-        waveform = self.load(item.index)
+        waveform = self.load(item.row)
         if self.augmenter is not None:
-            rng = np.random.default_rng((self.seed, item.epoch, item.index))
+            rng = np.random.default_rng((self.seed, item.epoch, item.row))
             waveform = self.augmenter(waveform, rng, speed=item.speed)
-        return Example(self.utterances[item.index], waveform, self.tokens[item.index], self.references[item.index])
+        return Example(self.utterances[item.row], waveform, self.tokens[item.row], self.references[item.row])
 
     def load(self, index: int) -> np.ndarray:
         """The utterance's waveform (S,) float32 at the model's rate."""
@@ -220,7 +218,7 @@ class BucketBatchSampler(Sampler[list[Item]]):
     def _cut(self, epoch: int) -> list[list[Item]]:
         items = self.dataset.items(epoch)
         rng = np.random.default_rng((self.seed, epoch))
-        seconds = {item: self.dataset.seconds[item.index] / item.speed for item in items}
+        seconds = {item: self.dataset.seconds[item.row] / item.speed for item in items}
         items.sort(key=seconds.__getitem__)
         if self.shuffle:
             # Order is random within a bucket, so that the same utterances do not meet every epoch.
@@ -248,7 +246,7 @@ class BucketBatchSampler(Sampler[list[Item]]):
         return math.ceil(self._batches_of_first_epoch / self.world_size)
 
 
-def batch_loader(sampler: BucketBatchSampler, num_workers: int = 0, pin_memory: bool = False) -> DataLoader[Batch]:
+def batch_loader(sampler: BucketBatchSampler, num_workers: int = 0, pin_memory: bool = False) -> DataLoader:
     """A DataLoader of Batch over the sampler's dataset."""
     return DataLoader(
         sampler.dataset,

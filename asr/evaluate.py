@@ -75,7 +75,7 @@ def evaluate(
     started = time.perf_counter()
     found: dict[int, Hypothesis] = {}
     sampler = BucketBatchSampler(dataset, max(max_batch_seconds, dataset.seconds.max()), shuffle=False)
-    order = [item.index for items in sampler for item in items]
+    order = [item.row for items in sampler for item in items]
     for batch in batch_loader(sampler):
         log_probs, num_frames = model(batch.waveforms.to(model.device), batch.num_samples.to(model.device))
         for best in decoder(log_probs, num_frames):

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from asr import manifest
 from asr.callbacks import EpochLines, LastCheckpoint, LearningCurve, SampleHypotheses, SpeechProgressBar
@@ -41,8 +42,8 @@ class Result:
     test: Evaluation | None
 
 
-def train(recipe: RecipeConfig, resume: bool = False) -> Result:
-    """Train the recipe; write the run's folder; return what was reached.
+def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
+    """Train the recipe; write the run's folder; return what was reached. On several devices: None but on the first.
 
     Raises ConfigError and DataError for recipes and data that cannot be trained, before training where it can be known.
     """
@@ -55,9 +56,7 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result:
     pl.seed_everything(recipe.seed, verbose=False)
     torch.set_float32_matmul_precision("high")  # TensorFloat-32 where a GPU has it
     model, train_rows, excluded, valid_rows = prepare(recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(to_yaml(recipe))
-    _write_excluded(folder / "excluded.tsv", excluded, len(train_rows))
+    _write_start(folder, recipe, excluded, len(train_rows))
 
     data = recipe.data
     rate, tokenizer = model.sample_rate, model.tokenizer
@@ -72,7 +71,8 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result:
     with quiet_lightning():
         trainer = build_trainer(recipe)
         trainer.fit(module, SpeechDataModule(recipe, train_set, valid_set), ckpt_path=last if resume else None)
-    trainer.strategy.barrier()
+    if not trainer.is_global_zero:
+        return None
     return finish(recipe, trainer, model, valid_rows, len(train_rows), float(train_set.seconds.sum()))
 
 
@@ -94,7 +94,7 @@ def check(recipe: RecipeConfig) -> str:
     dataset = SpeechDataset(rows, model.tokenizer, model.sample_rate, augment=recipe.data.augment, seed=recipe.seed)
     sampler = BucketBatchSampler(dataset, recipe.data.max_batch_seconds, shuffle=True, seed=recipe.seed)
     SpeechDataset(valid_rows, model.tokenizer, model.sample_rate)
-    batch = max(sampler.batches(0), key=lambda items: len(items) * max(dataset.seconds[i.index] for i in items))
+    batch = max(sampler.batches(0), key=lambda items: len(items) * max(dataset.seconds[i.row] for i in items))
     module = SpeechModule(recipe, model)
     loss = module.loss(collate([dataset[item] for item in batch]), seed=(recipe.seed,))
     loss.backward()
@@ -102,8 +102,8 @@ def check(recipe: RecipeConfig) -> str:
         build_trainer(recipe)
     hours = dataset.seconds.sum() / 3600
     return (
-        f"{recipe.name}: {len(rows)} training utterances, {hours:.2f} h ({len(excluded)} left out), {len(sampler)} batches "
-        f"an epoch; {len(valid_rows)} validation utterances\n"
+        f"{recipe.name}: {len(rows)} training utterances, {hours:.2f} h ({len(excluded)} left out), {len(sampler)} "
+        f"batches an epoch; {len(valid_rows)} validation utterances\n"
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {model.tokenizer.vocab_size} tokens, "
         f"{model.seconds_per_frame * 1000:g} ms a frame; loss of the largest batch, untrained: {loss.item():.2f}"
     )
@@ -144,7 +144,12 @@ def split_usable(
     return usable, excluded
 
 
-def _write_excluded(path: Path, excluded: list[tuple[Utterance, str]], usable: int) -> None:
+@rank_zero_only
+def _write_start(folder: Path, recipe: RecipeConfig, excluded: list[tuple[Utterance, str]], usable: int) -> None:
+    """recipe.yaml and excluded.tsv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(to_yaml(recipe))
+    path = folder / "excluded.tsv"
     path.write_text("".join(f"{row.id}\t{reason}\n" for row, reason in excluded))
     if excluded:
         print(f"left out {len(excluded)} of {usable + len(excluded)} training utterances: {path} says why")
@@ -254,10 +259,9 @@ def finish(
             model.load_state_dict(averaged)
     test = evaluate(model, read_manifests(recipe.data.test, "test")) if recipe.data.test else None
     folder = recipe.folder
-    if trainer.is_global_zero:
-        model.save(folder / "model", model_card(recipe, model, scored, test, count, seconds))
-        results = {"valid": scored.to_dict(), "test": test.to_dict() if test else None}
-        (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    model.save(folder / "model", model_card(recipe, model, scored, test, count, seconds))
+    results = {"valid": scored.to_dict(), "test": test.to_dict() if test else None}
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     return Result(folder, folder / "model", scored, test)
 
 
@@ -269,4 +273,3 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
 def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The mean of each weight over checkpoints."""
     return {name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]}
-

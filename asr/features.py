@@ -112,6 +112,7 @@ class Features(nn.Module):
 
     window: Tensor
     filters: Tensor
+    dct: Tensor
     mean: Tensor
     std: Tensor
 

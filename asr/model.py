@@ -34,7 +34,7 @@ class ModelConfig:
 
 
 class CTCModel(nn.Module):
-    """waveforms (B, S) float at `sample_rate`, num_samples (B,) -> log_probs (B, T', V) float32, num_frames (B,) int64."""
+    """waveforms (B, S) float at `sample_rate`, num_samples (B,) -> log_probs (B, T', V) float32, num_frames (B,)."""
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer):
         super().__init__()

@@ -22,7 +22,7 @@ from asr.data import Batch, BucketBatchSampler, SpeechDataset, batch_loader
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, DataError
 from asr.model import CTCModel
-from asr.scoring import ErrorCounts, count_errors
+from asr.scoring import ErrorCounts, Unit, count_errors
 
 
 class SpeechModule(pl.LightningModule):
@@ -101,10 +101,10 @@ class SpeechModule(pl.LightningModule):
         return {name: pair for part in parts for name, pair in part.items()}
 
     @staticmethod
-    def _count(pairs: dict[str, tuple[str, str]], unit: str) -> ErrorCounts:
+    def _count(pairs: dict[str, tuple[str, str]], unit: Unit) -> ErrorCounts:
         return count_errors([pair[0] for pair in pairs.values()], [pair[1] for pair in pairs.values()], unit=unit)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.recipe.optimizer, self.model)
         steps = total_steps(self.trainer, len(self.trainer.datamodule.sampler("train")))  # type: ignore[attr-defined]
         return {"optimizer": optimizer, "lr_scheduler": build_schedule(self.recipe.schedule, optimizer, steps)}
@@ -132,8 +132,8 @@ def _explain_non_finite(losses: Tensor, batch: Batch) -> str:
     bad = [name for name, loss in zip(batch.ids, losses.tolist(), strict=True) if not math.isfinite(loss)]
     names = ", ".join(bad) if bad else "(only their sum) " + ", ".join(batch.ids)
     return (
-        f"the loss is not finite for: {names}. Training stopped; the last checkpoint is kept. An infinite loss means too "
-        "few frames for the text (see `asr info`); NaN means a learning rate that is too high or damaged audio"
+        f"the loss is not finite for: {names}. Training stopped; the last checkpoint is kept. An infinite loss means "
+        "too few frames for the text (see `asr info`); NaN means a learning rate that is too high or damaged audio"
     )
 
 
@@ -147,7 +147,7 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
         {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
     try:
-        return cls(groups, lr=config.lr, **config.options)
+        return cls(groups, **{"lr": config.lr, **config.options})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"optimizer: {config.name} does not take these options: {error}") from error
 
@@ -199,6 +199,7 @@ class SpeechDataModule(pl.LightningDataModule):
 
     def _position(self) -> tuple[int, int]:
         """The epoch, and the batches of it that a checkpoint in its middle has behind it."""
+        assert self.trainer is not None
         loop = self.trainer.fit_loop
         done = loop.epoch_loop.batch_progress.current.ready
         # At an epoch's end the count still stands at the full number.
@@ -212,4 +213,3 @@ class SpeechDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return batch_loader(self.sampler("valid"), self.recipe.data.num_workers, torch.cuda.is_available())
-

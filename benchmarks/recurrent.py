@@ -24,7 +24,7 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}
 
 def ours(layers: nn.ModuleList, x: Tensor, lengths: Tensor) -> Tensor:
     for layer in layers:
-        x = recur(layer, x, lengths, layer._flat_weights)
+        x = recur(layer, x, lengths, list(layer._flat_weights))  # type: ignore[arg-type]
     return x
 
 

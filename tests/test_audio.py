@@ -28,7 +28,7 @@ def tone(rate: int = RATE, seconds: float = 1.0, pitch: float = PITCH, level: fl
 
 
 def pitch_and_level(waveform: np.ndarray, rate: int) -> tuple[float, float]:
-    """Hz of the strongest component, and the amplitude if there is no other; of the middle, where codecs have settled."""
+    """Hz of the strongest component, and the amplitude of a pure tone: of the middle, where codecs have settled."""
     edge = len(waveform) // 10
     middle = waveform[edge : len(waveform) - edge]
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
@@ -83,6 +83,7 @@ CODINGS = [
     for coding in soundfile.available_subtypes(container)
     if soundfile.check_format(container, coding)
     and not coding.startswith("DWVW")  # which libsndfile writes and cannot read
+    and not (coding.startswith("MPEG") and (container, coding) != ("MP3", "MPEG_LAYER_III"))  # which it does not write
 ]
 COARSE = {"PCM_S8", "PCM_U8", "VORBIS", "OPUS", "MPEG_LAYER_III", "GSM610", "IMA_ADPCM", "MS_ADPCM", "ULAW", "ALAW"}
 

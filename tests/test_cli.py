@@ -35,13 +35,17 @@ def test_transcribe_prints_path_and_text(trained: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "".join(f"{f}\t{s}\n" for f, s in zip(files, SENTENCES, strict=True))
 
 
-def test_transcribe_resamples_and_chooses_channels(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_transcribe_resamples_and_chooses_channels(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     import soxr
 
     speech = soxr.resample(tone_waveform(SENTENCES[1]), RATE, 44_100)
     noise = np.random.default_rng(0).standard_normal(len(speech)) * 0.3
     soundfile.write(tmp_path / "two.flac", np.stack([noise, speech], axis=1), 44_100)
-    assert main(["transcribe", "--model", str(trained / "run/model"), "--channel", "1", str(tmp_path / "two.flac")]) == 0
+    assert (
+        main(["transcribe", "--model", str(trained / "run/model"), "--channel", "1", str(tmp_path / "two.flac")]) == 0
+    )
     assert capsys.readouterr().out.endswith(f"\t{SENTENCES[1]}\n")
 
 
@@ -125,7 +129,12 @@ def test_help_is_quick_and_imports_nothing_heavy(words: list[str]) -> None:
 def test_python_m_asr_from_any_folder(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-m", "asr", "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "asr", "--version"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.startswith("asr ")
 

@@ -40,7 +40,8 @@ def test_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
 
 def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     path = recipe_file(
-        tmp_path, "encoder: {hiden_size: 64, num_layers: many}\nschedule: {name: cosine}\nbatch: 3\noptimizer: {lr: fast}"
+        tmp_path,
+        "encoder: {hiden_size: 64, num_layers: many}\nschedule: {name: cosine}\nbatch: 3\noptimizer: {lr: fast}",
     )
     with pytest.raises(ConfigError) as caught:
         load_recipe(path)

@@ -53,16 +53,16 @@ def test_collate_pads_with_zeros(tmp_path: Path) -> None:
 
 def test_every_utterance_once_and_batches_within_the_limit(many: SpeechDataset) -> None:
     batches = sampler(many).batches(epoch=0)
-    assert sorted(item.index for batch in batches for item in batch) == list(range(57))
+    assert sorted(item.row for batch in batches for item in batch) == list(range(57))
     for batch in batches:
-        assert max(many.seconds[item.index] for item in batch) * len(batch) <= 6.0
+        assert max(many.seconds[item.row] for item in batch) * len(batch) <= 6.0
 
 
 def test_the_limit_holds_at_every_speed(tmp_path: Path, many: SpeechDataset) -> None:
     slow = SpeechDataset(many.utterances, TOKENIZER, RATE, augment=AugmentConfig(speed=[0.8, 1.0, 1.25]))
     for epoch in range(3):
         for batch in sampler(slow).batches(epoch):
-            assert max(slow.seconds[item.index] / item.speed for item in batch) * len(batch) <= 6.0
+            assert max(slow.seconds[item.row] / item.speed for item in batch) * len(batch) <= 6.0
 
 
 def test_order_is_a_function_of_seed_and_epoch(many: SpeechDataset) -> None:
@@ -81,7 +81,7 @@ def test_ranks_share_the_epoch_with_the_same_number_of_steps(many: SpeechDataset
     shards = [list(sampler(many, rank=rank, world_size=world_size)) for rank in range(world_size)]
     assert len({len(shard) for shard in shards}) == 1
     assert len(shards[0]) == len(sampler(many, world_size=world_size))
-    seen = [item.index for shard in shards for batch in shard for item in batch]
+    seen = [item.row for shard in shards for batch in shard for item in batch]
     assert set(seen) == set(range(57))
 
 
@@ -92,7 +92,7 @@ def test_a_resumed_epoch_starts_where_it_was(many: SpeechDataset) -> None:
 
 def test_validation_is_in_order_the_largest_batch_first(many: SpeechDataset) -> None:
     batches = list(sampler(many, shuffle=False))
-    longest = [max(many.seconds[item.index] for item in batch) for batch in batches]
+    longest = [max(many.seconds[item.row] for item in batch) for batch in batches]
     assert longest == sorted(longest, reverse=True)
 
 
@@ -105,7 +105,12 @@ def test_decoded_audio_is_cached_where_it_fits(tmp_path: Path, monkeypatch: pyte
     fits, too_large = corpus(tmp_path, [0.5], cache_gb=1e-3), corpus(tmp_path, [0.5], cache_gb=1e-9)
     calls = []
     load = audio.load
-    monkeypatch.setattr(audio, "load", lambda *a, **k: calls.append(a) or load(*a, **k))
+
+    def counted(*args, **options):  # type: ignore[no-untyped-def]
+        calls.append(args)
+        return load(*args, **options)
+
+    monkeypatch.setattr(audio, "load", counted)
     first = [dataset.load(0) for dataset in (fits, too_large)]
     again = [dataset.load(0) for dataset in (fits, too_large)]
     assert len(calls) == 3
@@ -135,7 +140,7 @@ def test_offset_and_duration_choose_a_part(tmp_path: Path) -> None:
 def test_loader_gives_the_sampler_s_batches(many: SpeechDataset, num_workers: int) -> None:
     batches = sampler(many)
     ids = [batch.ids for batch in batch_loader(batches, num_workers)]
-    assert ids == [[str(item.index) for item in batch] for batch in batches.batches(0)]
+    assert ids == [[str(item.row) for item in batch] for batch in batches.batches(0)]
 
 
 def test_impossible_settings_are_named() -> None:

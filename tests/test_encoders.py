@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from asr.encoders import ENCODERS, RecurrentConfig, build_encoder
+from asr.encoders.base import Encoder
 from asr.encoders.recurrent import RecurrentLayer, recur_packed, recur_reversed
 from asr.errors import ConfigError
 from asr.features import frame_mask
@@ -28,7 +29,7 @@ def name_of(config: RecurrentConfig) -> str:
     return f"{config.cell}-{config.bidirectional}-{config.subsampling}{config.subsampling_factor}"
 
 
-def make(config: RecurrentConfig) -> torch.nn.Module:
+def make(config: RecurrentConfig) -> Encoder:
     torch.manual_seed(0)
     return build_encoder(config, FEATURES).eval()
 

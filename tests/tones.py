@@ -47,5 +47,10 @@ def tone_recipe(folder: Path) -> dict:
         "encoder": {"num_layers": 1, "hidden_size": 64, "dropout": 0.0, "subsampling_factor": 2, "conv_channels": 8},
         "spec_augment": {"freq_masks": 0, "time_masks": 0},
         "optimizer": {"lr": 0.01},
-        "trainer": {"max_epochs": 90, "accelerator": "cpu", "enable_progress_bar": False, "check_val_every_n_epoch": 10},
+        "trainer": {
+            "max_epochs": 90,
+            "accelerator": "cpu",
+            "enable_progress_bar": False,
+            "check_val_every_n_epoch": 10,
+        },
     }

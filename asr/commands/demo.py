@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {split:5} {len(rows):4} strings of digits, {minutes:5.1f} minutes, {voices} voices")
     print("Training (about a minute on two cores) ...", flush=True)
     result = train(recipe)
-    assert result.test is not None
+    assert result and result.test
 
     print("\nVoices that were not in training:\n")
     tested = result.test

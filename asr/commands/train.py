@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
         print(check(recipe))
         return 0
     result = train(recipe, resume=args.resume)
+    if result is None:
+        return 0  # a further process of a distributed training: the first one reports
     print(f"validation: {result.valid.summary()}")
     if result.test:
         print(f"test:       {result.test.summary()}")

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             print(f"{path}\t{transcriber(Path(path), channel=args.channel).text}", flush=True)
         except AudioError as error:
-            failures.append(error)
-    for error in failures:
-        print(f"asr transcribe: {error}", file=sys.stderr)
+            failures.append(str(error))
+    for failure in failures:
+        print(f"asr transcribe: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from asr.encoders.base import Encoder
 from asr.encoders.subsampling import ConvSubsampling, FrameStacking
 from asr.errors import ConfigError
 from asr.features import frame_mask
@@ -53,12 +54,11 @@ class RecurrentConfig:
                 raise ConfigError(f"encoder.{name}: found {found}, wanted {wanted}")
 
 
-class RecurrentEncoder(nn.Module):
-    """features (B, T, F), num_frames (B,) -> encoded (B, T', D), num_frames (B,); see the contract in the package."""
+class RecurrentEncoder(Encoder):
+    """Subsampling and recurrent layers; see Encoder for the shapes."""
 
     def __init__(self, config: RecurrentConfig, input_size: int):
         super().__init__()
-        self.config = config
         self.subsampling = config.subsampling_factor
         self.frontend: ConvSubsampling | FrameStacking
         if config.subsampling == "conv":
@@ -123,8 +123,8 @@ class RecurrentLayer(nn.Module):
 def recur(rnn: nn.RNNBase, x: Tensor, num_frames: Tensor, weights: list[Tensor]) -> Tensor:
     """Run a single recurrent layer exactly, by the faster way of the device: x (B, T, D) -> (B, T, D').
 
-    `benchmarks/recurrent.py` measures both. Packing lets cuDNN run both directions at once; on a CPU it leaves the fused
-    kernels, and reversing each utterance is several times faster.
+    `benchmarks/recurrent.py` measures both. Packing lets cuDNN run both directions at once; on a CPU it leaves the
+    fused kernels, and reversing each utterance is faster.
     """
     if x.is_cuda:
         return recur_packed(rnn, x, num_frames, weights)
