@@ -188,7 +188,7 @@ def build_trainer(recipe: RecipeConfig) -> pl.Trainer:
     folder = recipe.folder
     callbacks: list[pl.Callback] = [
         ModelCheckpoint(
-            folder / "checkpoints", "epoch{epoch:03d}-wer{valid_wer:.4f}", monitor="valid_wer",
+            folder / "checkpoints", "epoch{epoch:03d}-wer{valid_wer:.4f}", monitor="valid_rank",
             save_top_k=recipe.average_best, save_weights_only=True, auto_insert_metric_name=False,
         ),
         LastCheckpoint(folder / "checkpoints" / "last.ckpt", recipe.checkpoint_steps),

@@ -50,20 +50,23 @@ class Voice:
 # but relatives (klatt, klatt2; edward, edward2) stay on one side. "en-gb" is missing because espeak-ng 1.51 ignores
 # the variant there; "en" is the same accent. Variants that whisper or play a robot are left out.
 ESPEAK = """
-train f1       en-us          50 150    train f1       en             62 170    train f3       en-us          45 140
-train f3       en-029         55 165    train f5       en-us          60 160    train f5       en-gb-x-rp     50 145
-train m1       en-us          45 150    train m1       en-gb-scotland 55 165    train m3       en-us          40 155
-train m3       en-gb-x-gbclan 50 140    train m5       en-us-nyc      45 160    train m6       en             55 150
-train klatt    en-us          50 145    train klatt2   en             45 160    train klatt4   en-gb-x-gbcwmd 50 160
-train adam     en-us          40 140    train adam     en-gb-x-rp     50 165    train benjamin en-gb-scotland 45 155
-train Denis    en-us          50 150    train michel   en-us          45 160    train miguel   en-us-nyc      50 145
-train Hugo     en             50 155    train anika    en-us          55 140    train linda    en-us          50 160
-train steph    en-gb-x-rp     50 150    train john     en             45 155
-dev   f4       en-us          50 155    dev   caleb    en-us          45 150    dev   Diogo    en             50 160
-dev   m4       en-us          50 145
-test  f2       en-us          50 150    test  f2       en-gb-scotland 60 165    test  m2       en             45 155
-test  edward   en-us          50 160    test  david    en-gb-x-rp     45 150    test  Alex     en-us          50 155
-test  victor   en-us-nyc      50 145
+train f1     en-us          50 150    train f1     en             62 170    train f3        en-us          45 140
+train f3     en-029         55 165    train f5     en-us          60 160    train f5        en-gb-x-rp     50 145
+train m1     en-us          45 150    train m1     en-gb-scotland 55 165    train m3        en-us          40 155
+train m3     en-gb-x-gbclan 50 140    train m5     en-us-nyc      45 160    train m6        en             55 150
+train m6     en-us          40 170    train klatt  en-us          50 145    train klatt2    en             45 160
+train klatt3 en-us-nyc      55 150    train klatt4 en-gb-x-gbcwmd 50 160    train adam      en-us          40 140
+train adam   en-gb-x-rp     50 165    train Hugo   en             50 155    train announcer en-us          50 155
+train Denis  en-us          50 150    train michel en-us          45 160    train benjamin  en-us          55 165
+train miguel en-us-nyc      50 145    train Gene   en-us          45 165    train benjamin  en-gb-scotland 45 145
+train anika  en-us          55 140    train croak  en-us          50 155    train sandro    en-us          45 150
+train linda  en-us          50 160    train john   en             45 155    train aunty     en-us          50 150
+train steph  en-gb-x-rp     50 150
+dev   f4     en-us          50 155    dev   caleb  en-us          45 150    dev   Diogo     en             50 160
+dev   m4     en-us          50 145
+test  f2     en-us          50 150    test  f2     en-gb-scotland 60 165    test  m2        en             45 155
+test  edward en-us          50 160    test  david  en-gb-x-rp     45 150    test  Alex      en-us          50 155
+test  victor en-us-nyc      50 145
 """
 
 # Flite and Festival: split, voice, synthesiser, its model, factors: pitch, duration, tract. (Flite's rms keeps its pitch,
