@@ -9,6 +9,7 @@ Writes <output>/<split>.jsonl, and <output>/<split>.skipped.tsv where utterances
 """
 
 import argparse
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -99,6 +100,9 @@ def prepare(
         summary = write_split(output, split, good, bad)
         report(str(summary))
         manifests[split] = summary.manifest
+    for name in corpus.keep:
+        if (root / name).is_file():
+            shutil.copyfile(root / name, output / Path(name).name)
     return manifests
 
 

@@ -36,7 +36,7 @@ class Validated(NamedTuple):
 
 
 class SpeechModule(pl.LightningModule):
-    """Trains a CTCModel. Logs train_loss, gradient_norm, audio_seconds; valid_loss, valid_wer, valid_cer, valid_rank."""
+    """Trains a CTCModel. Logs train_loss, gradient_norm, audio_seconds; valid_loss, _wer, _cer, _rank."""
 
     def __init__(self, recipe: RecipeConfig, model: CTCModel):
         super().__init__()

@@ -3,7 +3,8 @@
     python recipes/connect.py data/fsdd/train.jsonl data/fsdd/train-connected.jsonl --count 900 --words 2 7
 
 Rows of the manifest are drawn at random within a speaker and joined with 0 to `--pause` seconds between, in which the
-first word's background goes on as noise; the audio is written as FLAC beside the new manifest. The draw has a fixed seed, so that everybody gets the same utterances.
+first word's background goes on as noise; the audio is written as FLAC beside the new manifest. The draw has a fixed
+seed, so that everybody gets the same utterances.
 """
 
 import argparse

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+# Tests run tiny networks, and sub-processes beside each other: threads that spin while they wait would starve them.
+# Before torch is imported, which reads both.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:

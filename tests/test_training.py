@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch import nn
 
-from asr import manifest
+from asr import audio, manifest
 from asr.callbacks import read_metrics
 from asr.config import OptimizerConfig, ScheduleConfig, recipe_from
 from asr.data import BucketBatchSampler, SpeechDataset, batch_loader
@@ -48,6 +48,23 @@ def test_learns_four_sentences_exactly_and_leaves_a_whole_run(tmp_path: Path) ->
     assert read_metrics(result.folder)["gradient_norm"]
     with pytest.raises(ConfigError, match="--resume"):
         train(recipe)
+
+
+def test_global_cmvn_is_measured_on_the_training_set_and_stored(tmp_path: Path) -> None:
+    values = merged(tone_recipe(tmp_path), features={"cmvn": "global"}, trainer={"max_epochs": 1})
+    values["trainer"]["check_val_every_n_epoch"] = 1
+    recipe = recipe_from(values, "test")
+    result = train(recipe)
+    assert result is not None
+    features = CTCModel.load(result.model).features
+    rows = manifest.read(recipe.data.train[0])
+    frames = []
+    for row in rows:
+        waveform = torch.from_numpy(audio.load(row.audio_filepath)[0])[None]
+        frames.append(features(waveform, torch.tensor([waveform.shape[1]]))[0][0])
+    together = torch.cat(frames)
+    torch.testing.assert_close(together.mean(0), torch.zeros(40), atol=1e-3, rtol=0)
+    torch.testing.assert_close(together.std(0), torch.ones(40), atol=1e-2, rtol=0)
 
 
 RUN = """

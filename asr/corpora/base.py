@@ -46,7 +46,8 @@ class Corpus:
     and normalises. text_scheme names the scheme of `asr.text.normalise`; a function of the root where the
     language decides. available(root) narrows splits + extra_splits to those that this copy holds; usual(root)
     says which of them are prepared when none is asked for. raw_sample_rate: hertz of headerless 16-bit .raw
-    audio, where a corpus has it.
+    audio, where a corpus has it. keep: files of the corpus that recipes need, a lexicon say, copied beside the
+    manifests.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Corpus:
     available: Callable[[Path], tuple[str, ...]] | None = None
     usual: Callable[[Path], tuple[str, ...]] | None = None
     raw_sample_rate: int | None = None
+    keep: tuple[str, ...] = ()
     notes: str = ""
 
     def scheme(self, root: Path) -> str:

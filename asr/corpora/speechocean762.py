@@ -59,6 +59,7 @@ CORPUS = Corpus(
     archives=(Archive("https://www.openslr.org/resources/101/speechocean762.tar.gz"),),
     splits=("train", "dev", "test"),
     extra_splits=("train-full",),
+    keep=("resource/lexicon.txt",),
     root_marks=("train/wav.scp",),
     utterances=utterances,
     text_scheme="english",

@@ -46,58 +46,65 @@ class Voice:
     tract: float  # played this much faster: formants, pitch and pace move together
 
 
-# eSpeak NG: split, variant (its voice), accent, pitch, words a minute. Numbered variants are unrelated voices (m1, m2),
-# but relatives (klatt, klatt2; edward, edward2) stay on one side. "en-gb" is missing because espeak-ng 1.51 ignores
-# the variant there; "en" is the same accent. Variants that whisper or play a robot are left out.
+# eSpeak NG: split, variant (its voice), accent, pitch, words a minute. A variant is a set of formants, and
+# some have the same: f2 and f5; f4 and aunty; Hugo, michel, miguel, anika and Diogo. No two splits share
+# such a set, nor relatives by name (klatt, klatt2; edward, edward2). "en-gb" is missing: espeak-ng 1.51
+# ignores the variant there; "en" is the same accent. Variants that whisper or play a robot are left out.
 ESPEAK = """
-train f1     en-us          50 150    train f1     en             62 170    train f3        en-us          45 140
-train f3     en-029         55 165    train f5     en-us          60 160    train f5        en-gb-x-rp     50 145
-train m1     en-us          45 150    train m1     en-gb-scotland 55 165    train m3        en-us          40 155
-train m3     en-gb-x-gbclan 50 140    train m5     en-us-nyc      45 160    train m6        en             55 150
-train m6     en-us          40 170    train klatt  en-us          50 145    train klatt2    en             45 160
-train klatt3 en-us-nyc      55 150    train klatt4 en-gb-x-gbcwmd 50 160    train adam      en-us          40 140
-train adam   en-gb-x-rp     50 165    train Hugo   en             50 155    train announcer en-us          50 155
-train Denis  en-us          50 150    train michel en-us          45 160    train benjamin  en-us          55 165
-train miguel en-us-nyc      50 145    train Gene   en-us          45 165    train benjamin  en-gb-scotland 45 145
-train anika  en-us          55 140    train croak  en-us          50 155    train sandro    en-us          45 150
-train linda  en-us          50 160    train john   en             45 155    train aunty     en-us          50 150
-train steph  en-gb-x-rp     50 150
-dev   f4     en-us          50 155    dev   caleb  en-us          45 150    dev   Diogo     en             50 160
-dev   m4     en-us          50 145
-test  f2     en-us          50 150    test  f2     en-gb-scotland 60 165    test  m2        en             45 155
-test  edward en-us          50 160    test  david  en-gb-x-rp     45 150    test  Alex      en-us          50 155
-test  victor en-us-nyc      50 145
+train f1        en-us          50 140   train f1        en             62 160
+train f3        en-us          45 130   train f3        en-029         55 155
+train belinda   en-us          60 150   train belinda   en-gb-x-rp     50 135
+train m1        en-us          45 140   train m1        en-gb-scotland 55 155
+train m3        en-us          40 145   train m3        en-gb-x-gbclan 50 130
+train m5        en-us-nyc      45 150   train m6        en             55 140
+train m6        en-us          40 160   train klatt     en-us          50 135
+train klatt2    en             45 150   train klatt3    en-us-nyc      55 140
+train klatt4    en-gb-x-gbcwmd 50 150   train adam      en-us          40 130
+train adam      en-gb-x-rp     50 155   train Hugo      en             50 145
+train announcer en-us          50 145   train Denis     en-us          50 140
+train michel    en-us          45 150   train benjamin  en-us          55 155
+train miguel    en-us-nyc      50 135   train Gene      en-us          45 155
+train benjamin  en-gb-scotland 45 135   train anika     en-us          55 130
+train croak     en-us          50 145   train sandro    en-us          45 140
+train linda     en-us          50 150   train john      en             45 145
+train pablo     en-us          50 140   train steph     en-gb-x-rp     50 140
+dev   f4        en-us          50 145   dev   paul      en-us          45 140
+dev   grandma   en             50 150   dev   m4        en-us          50 135
+test  f2        en-us          50 140   test  f2        en-gb-scotland 60 155
+test  m2        en             45 145   test  edward    en-us          50 150
+test  david     en-gb-x-rp     45 140   test  Alex      en-us          50 145
+test  victor    en-us-nyc      50 135
 """
 
-# Flite and Festival: split, voice, synthesiser, its model, factors: pitch, duration, tract. (Flite's rms keeps its pitch,
-# and Festival's slt also its pace, whatever they are told.)
+# Flite and Festival: split, voice, synthesiser, its model; factors: pitch, durations, tract. Flite's rms
+# keeps its pitch, and Festival's slt both pitch and pace, whatever they are told.
 RECORDED = """
-train kal flite    kal16                 1.00 1.00 1.00
-train kal flite    kal16                 1.20 1.20 1.08
-train kal flite    kal16                 0.95 0.95 0.93
-train kal flite    kal16                 1.35 1.10 1.16
-train kal flite    kal16                 0.90 0.90 0.86
-train kal festival kal_diphone           1.00 1.10 1.00
-train kal festival kal_diphone           1.20 1.00 1.06
-train slt flite    slt                   1.00 1.05 1.00
-train slt flite    slt                   0.90 1.20 0.92
-train slt flite    slt                   1.10 1.10 1.08
-train slt flite    slt                   0.75 1.00 0.86
-train slt flite    slt                   0.65 0.90 0.80
-train slt flite    slt                   0.80 1.00 0.83
+train kal flite    kal16                 1.00 1.25 1.00
+train kal flite    kal16                 1.20 1.50 1.08
+train kal flite    kal16                 0.95 1.19 0.93
+train kal flite    kal16                 1.35 1.38 1.16
+train kal flite    kal16                 0.90 1.12 0.86
+train kal festival kal_diphone           1.00 1.26 1.00
+train kal festival kal_diphone           1.20 1.15 1.06
+train slt flite    slt                   1.00 1.21 1.00
+train slt flite    slt                   0.90 1.38 0.92
+train slt flite    slt                   1.10 1.26 1.08
+train slt flite    slt                   0.75 1.15 0.86
+train slt flite    slt                   0.65 1.03 0.80
+train slt flite    slt                   0.80 1.15 0.83
 train slt festival cmu_us_slt_arctic_hts 1.00 1.00 1.00
 train slt festival cmu_us_slt_arctic_hts 1.00 1.00 0.90
 train slt festival cmu_us_slt_arctic_hts 1.00 1.00 0.82
-train awb flite    awb                   1.00 1.10 1.00
-train awb flite    awb                   0.85 1.25 1.07
-train awb flite    awb                   1.15 1.00 0.93
-train awb flite    awb                   0.80 1.15 0.87
-train awb flite    awb                   1.00 1.30 1.15
-dev   ked festival ked_diphone           1.00 1.10 1.00
-dev   ked festival ked_diphone           1.15 1.00 1.05
-test  rms flite    rms                   1.00 1.00 1.00
-test  rms flite    rms                   1.00 1.15 1.05
-test  rms flite    rms                   1.00 0.95 0.97
+train awb flite    awb                   1.00 1.16 1.00
+train awb flite    awb                   0.85 1.31 1.07
+train awb flite    awb                   1.15 1.05 0.93
+train awb flite    awb                   0.80 1.21 0.87
+train awb flite    awb                   1.00 1.37 1.15
+dev   ked festival ked_diphone           1.00 1.26 1.00
+dev   ked festival ked_diphone           1.15 1.15 1.05
+test  rms flite    rms                   1.00 1.10 1.00
+test  rms flite    rms                   1.00 1.26 1.05
+test  rms flite    rms                   1.00 1.04 0.97
 """
 
 
@@ -112,12 +119,13 @@ def voices() -> list[Voice]:
     for split, voice, synthesiser, model, pitch, rate, tract in rows:
         stem = f"{voice.lower()}-{synthesiser}-"
         number = 1 + sum(earlier.speaker.startswith(stem) for earlier in found)
-        found.append(Voice(split, f"{stem}{number}", synthesiser, model, float(pitch), float(rate), float(tract)))
+        manner = float(pitch), float(rate), float(tract)
+        found.append(Voice(split, f"{stem}{number}", synthesiser, model, *manner))
     return found
 
 
 def strings(count: int, rng: random.Random, taken: set[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """`count` strings of 1 to 6 digits: lengths and digits equally often; those of 4 and more not yet in `taken`.
+    """`count` strings of 1 to 6 digits, lengths and digits equally often; those of 4 and more not in `taken`.
 
     Digits are dealt from shuffled packs of three of each, so that a digit may follow itself but none is rare.
     """
@@ -154,13 +162,13 @@ def varied(voice: Voice, rng: random.Random) -> Voice:
     )
 
 
-def synthesise(phrases: list[tuple[Voice, str]], folder: Path) -> list[np.ndarray]:
-    """Each text as a waveform (S,) float32 at SAMPLE_RATE; all voices of one model; temporary files in `folder`."""
-    festival = [f"(voice_{phrases[0][0].model})"]
-    for number, (voice, text) in enumerate(phrases):
+def synthesise(spoken: list[tuple[Voice, str]], folder: Path) -> list[np.ndarray]:
+    """Each text as a waveform (S,) float32 at SAMPLE_RATE; all of one model; `folder` is temporary."""
+    festival = [f"(voice_{spoken[0][0].model})"]
+    for number, (voice, text) in enumerate(spoken):
         file = folder / f"{number}.wav"
         if voice.synthesiser == "espeak":
-            manner = ["-p", round(voice.pitch), "-s", round(voice.rate), "-a", 50]  # louder, some variants clip
+            manner = ["-p", round(voice.pitch), "-s", round(voice.rate), "-a", 50]  # louder, some clip
             command("espeak-ng", "-v", voice.model, *manner, "-w", file, text)
         elif voice.synthesiser == "flite":
             manner = ["--setf", f"f0_shift={voice.pitch:.3f}", "--setf", f"duration_stretch={voice.rate:.3f}"]
@@ -176,10 +184,11 @@ def synthesise(phrases: list[tuple[Voice, str]], folder: Path) -> list[np.ndarra
         (folder / "script.scm").write_text("\n".join(festival))
         command("festival", "-b", folder / "script.scm")
     raw = ["-D", "-r", SAMPLE_RATE, "-c", 1, "-t", "f32", "-"]  # -D: no dither, which would be random
-    spoken = []
-    for number, (voice, _) in enumerate(phrases):
-        spoken.append(np.frombuffer(command("sox", folder / f"{number}.wav", *raw, "speed", voice.tract), "<f4"))
-    return spoken
+    waveforms = []
+    for number, (voice, _) in enumerate(spoken):
+        samples = command("sox", folder / f"{number}.wav", *raw, "speed", voice.tract)
+        waveforms.append(np.frombuffer(samples, "<f4"))
+    return waveforms
 
 
 def command(*arguments: object) -> bytes:
@@ -191,18 +200,19 @@ def command(*arguments: object) -> bytes:
 
 
 def trim(waveform: np.ndarray, margin: float = 0.03) -> np.ndarray:
-    """Without the silence at both ends, where 10 ms lie 50 dB below the loudest 10 ms; `margin` seconds stay."""
+    """Without the silence (50 dB below the loudest 10 ms) at both ends, of which `margin` seconds stay."""
     step = SAMPLE_RATE // 100
-    energy = np.square(waveform[: len(waveform) // step * step].astype(np.float64)).reshape(-1, step).sum(axis=1)
+    whole = waveform[: len(waveform) // step * step].astype(np.float64)
+    energy = np.square(whole).reshape(-1, step).sum(axis=1)
     if not len(energy) or energy.max() < 1e-4:
-        sys.exit(f"a synthesiser was silent: {len(waveform)} samples, loudest 10 ms {energy.max(initial=0):.1e}")
+        sys.exit(f"a synthesiser was silent: {len(waveform)} samples, energy {energy.max(initial=0):.1e}")
     loud = np.flatnonzero(energy > energy.max() * 1e-5)
     keep = round(margin * SAMPLE_RATE)
     return waveform[max(0, loud[0] * step - keep) : (loud[-1] + 1) * step + keep]
 
 
 def levelled(waveform: np.ndarray, decibels: float) -> np.ndarray:
-    """At this root mean square (dB below full scale), but no sample beyond 0.7: the codec overshoots a little."""
+    """At this root mean square (dB to full scale), but no sample beyond 0.7: the codec overshoots."""
     gain = 10 ** (decibels / 20) / np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))
     return waveform * min(gain, 0.7 / np.abs(waveform).max())
 
@@ -217,7 +227,7 @@ def speak(voice: Voice, spoken: list[tuple[int, ...]], target: Path) -> list[dic
         rows: list[dict[str, object]] = []
         pieces: list[np.ndarray] = []
         start = 0
-        for number, (string, (_, texts)) in enumerate(zip(spoken, plan), start=1):
+        for number, (string, (_, texts)) in enumerate(zip(spoken, plan, strict=True), start=1):
             parts = [silence(rng.uniform(0.1, 0.3))]
             for _ in texts:
                 parts += [trim(next(waveforms)), silence(rng.uniform(0.05, 0.35))]
@@ -240,10 +250,8 @@ def speak(voice: Voice, spoken: list[tuple[int, ...]], target: Path) -> list[dic
             file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
             file.writeframes((np.concatenate(pieces) * 32767).round().astype("<i2").tobytes())
         output = target / voice.split / f"{voice.speaker}.opus"
-        # the serial number of the Ogg stream would else be random
-        command(
-            "opusenc", "--quiet", "--bitrate", BITRATE, "--framesize", 60, "--serial", 1, folder / "all.wav", output
-        )
+        settings = ["--bitrate", BITRATE, "--framesize", 60, "--serial", 1]  # else the serial is random
+        command("opusenc", "--quiet", *settings, folder / "all.wav", output)
     return rows
 
 
@@ -253,15 +261,17 @@ def silence(seconds: float) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the demo's corpus of spoken digits (Debian's synthesisers).")
+    parser = argparse.ArgumentParser(description="Make the demo's corpus of spoken digits.")
     default = Path(__file__).resolve().parents[2] / "asr" / "demo_data"
-    parser.add_argument("target", type=Path, nargs="?", default=default, help="folder to write (default: %(default)s)")
+    parser.add_argument("target", type=Path, nargs="?", default=default, help="default: %(default)s")
     target = parser.parse_args().target
-    missing = [name for name in ("espeak-ng", "flite", "festival", "sox", "opusenc") if not shutil.which(name)]
+    programs = ("espeak-ng", "flite", "festival", "sox", "opusenc")
+    missing = [name for name in programs if not shutil.which(name)]
     if missing:
-        sys.exit(f"not installed: {', '.join(missing)}; the first lines of {__file__} name the Debian packages")
+        sys.exit(f"not installed: {', '.join(missing)}; the first lines of this script name the packages")
     variants = command("espeak-ng", "--voices=variant").decode().split()
-    unknown = [v.model for v in voices() if v.synthesiser == "espeak" and f"!v/{v.model.split('+')[1]}" not in variants]
+    espeak = [voice.model for voice in voices() if voice.synthesiser == "espeak"]
+    unknown = [model for model in espeak if f"!v/{model.split('+')[1]}" not in variants]
     if unknown:  # espeak-ng would silently speak with its own voice
         sys.exit(f"this espeak-ng does not have the variants of {', '.join(unknown)}")
     rng = random.Random(2)
@@ -274,7 +284,8 @@ def main() -> None:
         dealt = strings(each * len(speakers), rng, taken)
         shares = [dealt[number * each : (number + 1) * each] for number in range(len(speakers))]
         with ThreadPoolExecutor(2) as pool:
-            rows = [row for rows in pool.map(speak, speakers, shares, [target] * len(speakers)) for row in rows]
+            spoken = pool.map(speak, speakers, shares, [target] * len(speakers))
+            rows = [row for of_voice in spoken for row in of_voice]
         (target / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         size = sum(file.stat().st_size for file in (target / split).iterdir())
         minutes = sum(float(str(row["duration"])) for row in rows) / 60
