@@ -61,7 +61,7 @@ def evaluate(
     decoder: Decoder | None = None,
     *,
     max_batch_seconds: float = 120.0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> Evaluation:
     """Decode every utterance (greedily by default) and score it against its text; a phone model against its phones.
 
