@@ -71,6 +71,9 @@ class LastCheckpoint(pl.Callback):
         self.every_steps = every_steps
 
     def save(self, trainer: pl.Trainer) -> None:
+        # What a checkpoint has behind it is not computed again: its log must be on the disk too.
+        for logger in trainer.loggers:
+            logger.save()
         part = self.path.with_suffix(".part")
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
@@ -82,7 +85,9 @@ class LastCheckpoint(pl.Callback):
         self.save(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        if trainer.global_step and trainer.global_step % self.every_steps == 0:
+        # Not between an epoch's last step and its validation, from where Lightning does not resume exactly: the next
+        # epoch's start follows at once.
+        if trainer.global_step % self.every_steps == 0 and not trainer.is_last_batch:
             self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -112,7 +112,8 @@ def test_killed_and_resumed_gives_the_losses_of_an_uninterrupted_run(tmp_path: P
     assert len(whole["train_loss"]) == 32
     for name in ("train_loss", "lr-AdamW/pg1", "valid_wer"):
         assert {**whole[name], **killed[name]} == whole[name], name
-    assert set(killed["train_loss"]) >= set(range(12, 32))
+    # Every step is in the logs, but perhaps for the one that was just done when the last checkpoint was written.
+    assert len(set(range(32)) - set(killed["train_loss"])) <= 1
     weights = [CTCModel.load(tmp_path / name / "model").state_dict() for name in ("whole", "killed")]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=0, atol=0)
