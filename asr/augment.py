@@ -12,16 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from asr import audio
-from asr.errors import ConfigError, DataError
+from asr.errors import DataError
+from asr.features import frame_mask
+from asr.validation import require
 
 ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff"}
 KEPT_SECONDS = 3600.0  # of decoded noise, and of rooms, held in memory: 230 MB at 16 kHz
-
-
-def _check(*checks: tuple[bool, str, object, str]) -> None:
-    for ok, name, found, wanted in checks:
-        if not ok:
-            raise ConfigError(f"{name}: found {found}, wanted {wanted}")
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,10 @@ class NoiseConfig:
 
     def __post_init__(self) -> None:
         low, high = self.snr_db
-        _check(
-            (0 <= self.probability <= 1, "data.augment.noise.probability", self.probability, "0 to 1"),
-            (-100 <= low <= high <= 100, "data.augment.noise.snr_db", self.snr_db, "-100 to 100 dB, the lower first"),
+        require(
+            "data.augment.noise",
+            (0 <= self.probability <= 1, "probability", self.probability, "0 to 1"),
+            (-100 <= low <= high <= 100, "snr_db", self.snr_db, "-100 to 100 dB, the lower first"),
         )
 
 
@@ -48,7 +45,7 @@ class RoomConfig:
     probability: float = 0.3
 
     def __post_init__(self) -> None:
-        _check((0 <= self.probability <= 1, "data.augment.rooms.probability", self.probability, "0 to 1"))
+        require("data.augment.rooms", (0 <= self.probability <= 1, "probability", self.probability, "0 to 1"))
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,10 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         good = bool(self.speed) and all(0.5 <= factor <= 2 for factor in self.speed)
-        _check(
-            (good, "data.augment.speed", self.speed, "a list of factors from 0.5 to 2; [1.0] changes nothing"),
-            (0 <= self.gain_db <= 60, "data.augment.gain_db", self.gain_db, "0 to 60 decibels"),
+        require(
+            "data.augment",
+            (good, "speed", self.speed, "a list of factors from 0.5 to 2; [1.0] changes nothing"),
+            (0 <= self.gain_db <= 60, "gain_db", self.gain_db, "0 to 60 decibels"),
         )
 
 
@@ -170,8 +168,8 @@ class SpecAugmentConfig:
 
     def __post_init__(self) -> None:
         for name in ("freq_masks", "freq_width", "time_masks", "time_width"):
-            _check((getattr(self, name) >= 0, f"spec_augment.{name}", getattr(self, name), "0 or more"))
-        _check((0 <= self.time_fraction <= 1, "spec_augment.time_fraction", self.time_fraction, "0 to 1"))
+            require("spec_augment", (getattr(self, name) >= 0, name, getattr(self, name), "0 or more"))
+        require("spec_augment", (0 <= self.time_fraction <= 1, "time_fraction", self.time_fraction, "0 to 1"))
 
 
 class SpecAugment(nn.Module):
@@ -196,8 +194,8 @@ class SpecAugment(nn.Module):
         in_frequency = _masks(config.freq_masks, sizes.clamp(max=config.freq_width), sizes, size, generator)
         widest = (config.time_fraction * lengths).clamp(max=config.time_width)
         in_time = _masks(config.time_masks, widest, lengths, frames, generator)
-        valid = torch.arange(frames, device=features.device) < lengths
-        masked = (in_frequency[:, None, :] | in_time[:, :, None]) & valid[:, :, None]
+        valid = frame_mask(num_frames.to(features.device), frames)[:, :, None]
+        masked = (in_frequency[:, None, :] | in_time[:, :, None]) & valid
         return features.masked_fill(masked, 0)
 
 

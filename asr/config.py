@@ -16,7 +16,7 @@ from asr.errors import ConfigError
 from asr.features import FeatureConfig
 from asr.model import ModelConfig
 from asr.text import TokenizerConfig
-from asr.validation import build
+from asr.validation import build, require
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class ScheduleConfig:
     patience: int = 3  # ... after so many validations without a better WER
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warmup < 1:
-            raise ConfigError(f"schedule.warmup: found {self.warmup}, wanted 0 to below 1 (a share of all steps)")
-        if not 0 < self.factor < 1:
-            raise ConfigError(f"schedule.factor: found {self.factor}, wanted between 0 and 1")
+        require(
+            "schedule",
+            (0 <= self.warmup < 1, "warmup", self.warmup, "0 to below 1 (a share of all steps)"),
+            (0 < self.factor < 1, "factor", self.factor, "between 0 and 1"),
+        )
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asr import audio
 from asr.augment import AugmentConfig, Augmenter
-from asr.errors import ConfigError, DataError
+from asr.errors import DataError
 from asr.manifest import Utterance
 from asr.text import Tokenizer
+from asr.validation import require
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,14 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        checks = [
+        require(
+            "data",
             (0 <= self.min_duration < self.max_duration, "min_duration, max_duration",
              (self.min_duration, self.max_duration), "0 <= min_duration < max_duration"),
             (self.max_batch_seconds > 0, "max_batch_seconds", self.max_batch_seconds, "positive seconds"),
             (self.num_buckets >= 1, "num_buckets", self.num_buckets, "at least 1"),
             (self.num_workers >= 0, "num_workers", self.num_workers, "0 or more"),
-        ]  # fmt: skip
-        for ok, name, found, wanted in checks:
-            if not ok:
-                raise ConfigError(f"data.{name}: found {found}, wanted {wanted}")
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

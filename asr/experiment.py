@@ -28,7 +28,7 @@ from asr.evaluate import Evaluation, evaluate
 from asr.features import GlobalStatistics
 from asr.manifest import Utterance
 from asr.model import CTCModel
-from asr.text import build_tokenizer
+from asr.text import build_tokenizer, ctc_frames
 from asr.training import SpeechDataModule, SpeechModule
 
 
@@ -121,16 +121,15 @@ def split_usable(
 ) -> tuple[list[Utterance], list[tuple[Utterance, str]]]:
     """Training rows that can be trained on, and those that cannot with the reason.
 
-    CTC needs a frame for every token and one more between two equal ones (Graves et al., 2006), at the fastest speed
-    that augmentation plays. Raises DataError where nothing is left.
+    The tokens must fit into the frames at the fastest speed that augmentation plays. Raises DataError where nothing is
+    left.
     """
     fastest = max(data.augment.speed)
     usable, excluded = [], []
     for row in rows:
         tokens = model.tokenizer.encode(row.text)
-        repeats = sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
         samples = torch.tensor([int(row.duration / fastest * model.sample_rate)])
-        frames, needed = int(model.output_frames(samples)), len(tokens) + repeats
+        frames, needed = int(model.output_frames(samples)), ctc_frames(tokens)
         if not data.min_duration <= row.duration <= data.max_duration:
             excluded.append((row, f"{row.duration:.2f} s: not in {data.min_duration:g} to {data.max_duration:g} s"))
         elif not tokens:

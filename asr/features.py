@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from asr.errors import ConfigError
+from asr.validation import require
 
 LOG_FLOOR = 1e-10
 """Smallest power before the logarithm; librosa's `amin`. Digital silence becomes log(1e-10) = -23."""
@@ -38,7 +38,8 @@ class FeatureConfig:
 
     def __post_init__(self) -> None:
         nyquist = self.sample_rate / 2
-        checks = [
+        require(
+            "features",
             (self.sample_rate > 0, "sample_rate", self.sample_rate, "a positive number of Hz"),
             (self.frame_shift > 0, "frame_shift", self.frame_shift, "positive seconds"),
             (self.frame_length >= self.frame_shift, "frame_length", self.frame_length, "at least frame_shift"),
@@ -48,10 +49,7 @@ class FeatureConfig:
             (self.kind != "mfcc" or 0 < self.num_ceps <= self.num_filters, "num_ceps", self.num_ceps,
              "1 to num_filters"),
             (self.deltas in (0, 1, 2), "deltas", self.deltas, "0, 1 or 2"),
-        ]  # fmt: skip
-        for ok, name, found, wanted in checks:
-            if not ok:
-                raise ConfigError(f"features.{name}: found {found}, wanted {wanted}")
+        )  # fmt: skip
 
     @property
     def top_freq(self) -> float:

@@ -9,13 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from asr import audio, manifest
 from asr.errors import AudioError, TextError
 from asr.manifest import Utterance
+from asr.text import ctc_frames, name_symbol
 
 if TYPE_CHECKING:
     from asr.text import Tokenizer
@@ -215,7 +216,6 @@ def _empty(tables: list[Table]) -> Iterator[str]:
 
 def _unknown(tables: list[Table], tokenizer: "Tokenizer") -> Iterator[str]:
     """A line for each symbol (of phones: each word), the most frequent first."""
-    from asr.text import name_symbol
 
     strict = copy(tokenizer)
     strict.unknown = "error"  # one that skips what it does not know would not tell
@@ -242,13 +242,13 @@ def _knows(tokenizer: "Tokenizer", unit: str) -> bool:
 
 
 def _too_short(tables: list[Table], tokenizer: "Tokenizer | None", seconds_per_frame: float) -> Iterator[str]:
-    """CTC needs a frame for every label, and one more between two equal ones (Graves et al., 2006)."""
+    """Rows with fewer frames than CTC needs for their labels."""
     for name, row in _each(tables):
         try:
             labels = tokenizer.encode(row.text) if tokenizer else list(" ".join(row.text.split()))
         except TextError:
             continue  # reported as unknown symbols
-        needed = len(labels) + sum(a == b for a, b in pairwise(labels))
+        needed = ctc_frames(labels)
         frames = math.ceil(row.duration / seconds_per_frame)
         if needed > frames:
             yield f"{name}: {row.duration:.2f} s are {frames} frames, {needed} are needed: {quote(row.text)}"

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -94,6 +95,11 @@ def name_symbol(symbol: str) -> str:
 
 BLANK = "<blank>"
 SPACE = "<space>"  # how a space is written in tokens.txt
+
+
+def ctc_frames(labels: Sequence[object]) -> int:
+    """Frames that CTC needs: one for each label, and one more between two equal ones (Graves et al., 2006)."""
+    return len(labels) + sum(a == b for a, b in pairwise(labels))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,13 @@ from asr.errors import ConfigError
 T = TypeVar("T")
 
 
+def require(section: str, *checks: tuple[bool, str, object, str]) -> None:
+    """Raise ConfigError for the first check that fails: (is it good, setting, value found, what is wanted)."""
+    for good, setting, found, wanted in checks:
+        if not good:
+            raise ConfigError(f"{section}.{setting}: found {found}, wanted {wanted}")
+
+
 def build(cls: type[T], values: dict[str, Any], where: str) -> T:
     """Make the dataclass `cls`, nested ones included, from `values`.
 

@@ -15,8 +15,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from asr.encoders.base import Encoder
 from asr.encoders.subsampling import ConvSubsampling, FrameStacking
-from asr.errors import ConfigError
 from asr.features import frame_mask
+from asr.validation import require
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class RecurrentConfig:
 
     def __post_init__(self) -> None:
         conv = self.subsampling == "conv"
-        checks = [
+        require(
+            "encoder",
             (self.num_layers >= 1, "num_layers", self.num_layers, "at least 1"),
             (self.hidden_size >= 1, "hidden_size", self.hidden_size, "at least 1"),
             (0 <= self.dropout < 1, "dropout", self.dropout, "0 to below 1"),
@@ -48,10 +49,7 @@ class RecurrentConfig:
              "1, 2 or 4 with convolutions"),
             (self.subsampling_factor >= 1, "subsampling_factor", self.subsampling_factor, "at least 1"),
             (not conv or self.conv_channels >= 1, "conv_channels", self.conv_channels, "at least 1"),
-        ]  # fmt: skip
-        for ok, name, found, wanted in checks:
-            if not ok:
-                raise ConfigError(f"encoder.{name}: found {found}, wanted {wanted}")
+        )  # fmt: skip
 
 
 class RecurrentEncoder(Encoder):
