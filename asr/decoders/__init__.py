@@ -36,6 +36,8 @@ class Hypothesis:
     score: float  # log-probability, or the decoder's total score
     words: tuple[Word, ...] = ()
     spans: tuple[tuple[int, int], ...] = ()  # of each token: its first frame, and the one after its last
+    acoustic_score: float = 0.0  # log-probability of the tokens alone, where `score` has more in it
+    lm_score: float = 0.0  # log-probability under the language model, unweighted
 
     @property
     def confidence(self) -> float:
@@ -51,7 +53,10 @@ class Decoder(Protocol):
         ...
 
 
-DECODERS: dict[str, str] = {"greedy": "asr.decoders.greedy:GreedyDecoder"}
+DECODERS: dict[str, str] = {
+    "greedy": "asr.decoders.greedy:GreedyDecoder",
+    "beam": "asr.decoders.beam:BeamDecoder",
+}
 """Name -> module and class, which is made with (tokenizer, seconds_per_frame, **options); imported when asked for."""
 
 

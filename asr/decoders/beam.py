@@ -1,0 +1,254 @@
+"""Beam search with lexicon, n-gram language model and hotwords: what the compiled search finds, as hypotheses."""
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+from torch import Tensor
+
+from asr.decoders import Hypothesis, Word, vocabulary
+from asr.decoders.hotwords import build_automaton
+from asr.decoders.lexicon import UNKNOWN, Spelling, add_unknown, build_graph, look_ahead
+from asr.decoders.search import NONE, Found, Settings, search
+from asr.decoders.viterbi import align
+from asr.errors import ModelError
+from asr.lm.automaton import EMPTY, step
+from asr.lm.language_model import LanguageModel
+from asr.phones import FILE as LEXICON_FILE
+from asr.text import Tokenizer
+from asr.validation import require
+
+UNLIKELY = 1e-3  # hypotheses of a smaller posterior do not count for confidences
+
+
+class BeamDecoder:
+    """The likeliest texts under acoustic model, language model and lexicon together.
+
+    score = ln P(tokens | audio), over all alignments, + lm_weight * ln P(words) + word_insertion_score * words + what
+    hotwords earn. Without a lexicon, and without a language model of words to take one from, tokens are what is found,
+    each counting as a word; a language model of characters then helps. A word's confidence is the posterior, over the
+    final beam, of the hypotheses that have it in its place.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        seconds_per_frame: float,
+        *,
+        lm: Path | str | LanguageModel | None = None,
+        lexicon: Path | str | None = None,
+        lm_weight: float = 1.0,
+        word_insertion_score: float = 0.0,
+        unknown_score: float = -10.0,
+        beam_size: int = 64,
+        beam_size_token: int = 20,
+        beam_threshold: float = 20.0,
+        hotwords: Mapping[str, float] | None = None,
+        n_best: int = 1,
+        threads: int | None = None,
+    ):
+        """
+        lm: what LanguageModel.load takes
+        lexicon: the words to find, a line each, with pronunciations for models of phones; by default the lexicon.txt
+            beside the language model, else its vocabulary
+        unknown_score: what each word outside the lexicon costs, besides the language model's <unk> and the frequencies
+            of its letters; -inf: there are no such words. Phones cannot spell them
+        beam_size, beam_size_token, beam_threshold: prefixes kept, tokens tried in each frame, and how much worse than
+            the best a prefix may be
+        hotwords: word or phrase -> bonus
+        threads: utterances decoded at once; by default one for each core that the process may use
+
+        Raises ModelError and TextError for language models, lexicons and hotwords that do not fit the model, and
+        ConfigError for settings.
+        """
+        require(
+            "decoder",
+            (beam_size >= 1, "beam_size", beam_size, "at least 1"),
+            (beam_size_token >= 1, "beam_size_token", beam_size_token, "at least 1"),
+            (beam_threshold > 0, "beam_threshold", beam_threshold, "more than 0"),
+            (n_best >= 1, "n_best", n_best, "at least 1"),
+        )
+        self.tokenizer = tokenizer
+        self.seconds_per_frame = seconds_per_frame
+        self.n_best = n_best
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.lm = lm if lm is None or isinstance(lm, LanguageModel) else LanguageModel.load(lm)
+        beside = Path(lm) / LEXICON_FILE if isinstance(lm, Path | str) and Path(lm).is_dir() else None
+        if lexicon:
+            words = vocabulary.of_lexicon(lexicon, tokenizer)
+        elif self.lm is None or self.lm.of_characters:
+            words = vocabulary.of_tokens(tokenizer)
+        elif beside and beside.is_file() and _has_spellings(beside, tokenizer):
+            words = vocabulary.of_lexicon(beside, tokenizer)
+        else:
+            words = vocabulary.of_words(self.lm.words, tokenizer)
+        hotwords = dict(hotwords or {})
+        if words.of_words:
+            words = vocabulary.with_words(words, [word for phrase in hotwords for word in phrase.split()], tokenizer)
+        self.vocabulary = words
+        self.unit = "word" if words.of_words else None
+        self._hotwords = build_automaton(
+            (labels, bonus) for phrase, bonus in hotwords.items() for labels in [self._labels(phrase)]
+        )
+        self._graph = self._build_graph(unknown_score)
+        self._settings = Settings(
+            blank=tokenizer.blank_id,
+            boundary=tokenizer.ids.get(" ", NONE) if words.of_words else NONE,
+            end=LanguageModel.end_label if self.lm else NONE,
+            lm_start=step(self.lm.automaton, 0, LanguageModel.start_label)[1] if self.lm else 0,
+            hot_start=0 if words.of_words else step(self._hotwords, 0, tokenizer.ids.get(" ", NONE))[1],
+            hot_end=NONE if words.of_words else tokenizer.ids.get(" ", NONE),
+            beam_size=beam_size,
+            beam_size_token=beam_size_token,
+            beam_threshold=beam_threshold,
+            lm_weight=lm_weight,
+            word_insertion_score=word_insertion_score,
+        )
+        self._weigh()
+
+    def weighted(self, lm_weight: float, word_insertion_score: float) -> "BeamDecoder":
+        """The same decoder with other weights; what was loaded is shared."""
+        other = copy.copy(self)
+        other._settings = self._settings._replace(lm_weight=lm_weight, word_insertion_score=word_insertion_score)
+        other._weigh()
+        return other
+
+    def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
+        """log_probs (B, T, V), num_frames (B,) -> for each utterance its `n_best` hypotheses or fewer, best first."""
+        values = log_probs.detach().float().cpu().numpy()
+        utterances = [values[i, :count] for i, count in enumerate(num_frames.tolist())]
+        if self.threads == 1 or len(utterances) == 1:
+            return [self._decode(frames) for frames in utterances]
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(self._decode, utterances))
+
+    # ------------------------------------------------------------------------------------------------- preparation
+
+    def _labels(self, phrase: str) -> list[int]:
+        """A hotword as labels; as tokens, it has a space on either side, so that it is no part of other words."""
+        if self.vocabulary.of_words:
+            return [self.vocabulary.numbers[word] for word in phrase.split()]
+        space = [self.tokenizer.ids[" "]] if " " in self.tokenizer.ids else []
+        return [*space, *self.tokenizer.encode(phrase), *space]
+
+    def _build_graph(self, unknown_score: float):  # type: ignore[no-untyped-def]
+        words = self.vocabulary
+        graph = build_graph(words.spellings, len(words.labels))
+        spelling = Spelling.of(self.tokenizer)
+        if words.of_words and spelling.letters and unknown_score > -np.inf:
+            counts = np.ones(self.tokenizer.vocab_size)  # no letter is impossible
+            np.add.at(counts, np.concatenate([tokens for _, tokens in words.spellings]), 1)
+            graph = add_unknown(graph, spelling, np.log(counts / counts.sum()), unknown_score)
+        if not self.lm:
+            return graph
+        numbers = [self.lm.ids.get(label, 0) for label in words.labels]
+        if not any(numbers):
+            raise ModelError(
+                f"the language model knows none of the lexicon's words: it has {', '.join(self.lm.words[3:8])}, the "
+                f"lexicon {', '.join(words.labels[1:6])}. Both must be written alike, capitals included"
+            )
+        return graph._replace(lm_label=np.array(numbers, np.int32))
+
+    def _weigh(self) -> None:
+        """The look-ahead for these weights: what a word would earn at the beginning of all knowledge."""
+        lm = self.lm.automaton if self.lm else EMPTY
+        weights = self._settings
+        alone = np.zeros(len(self.lm.words), np.float32) if self.lm else np.zeros(1, np.float32)
+        unigrams = slice(lm.arc_start[0], lm.arc_start[1])
+        alone[lm.arc_label[unigrams]] = lm.arc_score[unigrams]
+        earned = weights.lm_weight * alone[self._graph.lm_label] + weights.word_insertion_score
+        hot = slice(self._hotwords.arc_start[0], self._hotwords.arc_start[1])
+        earned[self._hotwords.arc_label[hot]] += self._hotwords.arc_score[hot]
+        self._graph = self._graph._replace(lookahead=look_ahead(self._graph, earned.astype(np.float32)))
+
+    # ------------------------------------------------------------------------------------------------------ results
+
+    def _decode(self, frames: np.ndarray) -> list[Hypothesis]:
+        """frames (T, V)."""
+        lm = self.lm.automaton if self.lm else EMPTY
+        found = search(np.ascontiguousarray(frames), self._graph, lm, self._hotwords, self._settings)
+        return self._hypotheses(frames, self._readings(found))
+
+    def _readings(self, found: Found) -> list["_Reading"]:
+        """What the beam holds, best first; ways to reach the same words are one reading."""
+        rows = np.flatnonzero(found.complete)
+        if not len(rows):  # the beam lost every complete word: what came before is better than nothing
+            rows = np.arange(len(found.total))
+        readings: dict[tuple[str, ...], _Reading] = {}
+        for row in rows.tolist():
+            length = found.num_tokens[row]
+            reading = self._reading(found.tokens[row, :length].tolist(), found.labels[row, :length].tolist())
+            reading.acoustic, reading.lm, reading.total = found.acoustic[row], found.lm[row], found.total[row]
+            same = readings.setdefault(reading.words, reading)
+            if same is not reading:
+                same.acoustic = np.logaddexp(same.acoustic, reading.acoustic)
+                same.total = np.logaddexp(same.total, reading.total)
+        return sorted(readings.values(), key=lambda reading: -reading.total)
+
+    def _reading(self, tokens: list[int], labels: list[int]) -> "_Reading":
+        if not self.vocabulary.of_words:
+            words = self.tokenizer.words(tokens)
+            return _Reading(tokens, tuple(word for word, _, _ in words), [(first, stop) for _, first, stop in words])
+        found, places, first = [], [], 0
+        for place, label in enumerate(labels):
+            if label == NONE:
+                continue
+            stop = place + 1
+            if tokens[place] == self._settings.boundary and stop - first > 1:
+                stop -= 1
+            word = self.tokenizer.decode(tokens[first:stop]) if label == UNKNOWN else self.vocabulary.labels[label]
+            if word:
+                found.append(word)
+                places.append((first, stop))
+            first = place + 1
+        return _Reading(tokens, tuple(found), places)
+
+    def _hypotheses(self, frames: np.ndarray, readings: list["_Reading"]) -> list[Hypothesis]:
+        totals = np.array([reading.total for reading in readings])
+        posteriors = np.exp(totals - np.logaddexp.reduce(totals))
+        rivals = [(r.words, p) for r, p in zip(readings, posteriors.tolist(), strict=True) if p > UNLIKELY]
+        return [self._hypothesis(frames, reading, rivals) for reading in readings[: self.n_best]]
+
+    def _hypothesis(
+        self, frames: np.ndarray, reading: "_Reading", rivals: Sequence[tuple[tuple[str, ...], float]]
+    ) -> Hypothesis:
+        spans = align(frames, np.array(reading.tokens, np.int32), self.tokenizer.blank_id).tolist()
+        confidences = np.zeros(len(reading.words))
+        for words, posterior in rivals:
+            for part in Levenshtein.opcodes(reading.words, words):
+                if part.tag == "equal":
+                    confidences[part.src_start : part.src_end] += posterior
+        return Hypothesis(
+            tokens=tuple(reading.tokens),
+            text=" ".join(reading.words),
+            score=float(reading.total),
+            acoustic_score=float(reading.acoustic),
+            lm_score=float(reading.lm),
+            words=tuple(
+                Word(word, spans[first][0] * self.seconds_per_frame, spans[stop - 1][1] * self.seconds_per_frame, p)
+                for word, (first, stop), p in zip(
+                    reading.words, reading.places, np.minimum(confidences, 1.0).tolist(), strict=True
+                )
+            ),
+            spans=tuple((first, stop) for first, stop in spans),
+        )
+
+
+class _Reading:
+    """Words, and where their tokens are."""
+
+    def __init__(self, tokens: list[int], words: tuple[str, ...], places: list[tuple[int, int]]):
+        self.tokens, self.words, self.places = tokens, words, places
+        self.acoustic = self.lm = self.total = 0.0
+
+
+def _has_spellings(lexicon: Path, tokenizer: Tokenizer) -> bool:
+    """Whether a language model's lexicon.txt has what the tokenizer needs: pronunciations for phones, else words."""
+    if tokenizer.kind != "phones":
+        return True
+    with lexicon.open(encoding="utf-8") as file:
+        return len(file.readline().split()) > 1

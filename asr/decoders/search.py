@@ -1,0 +1,313 @@
+"""Prefix beam search over CTC log-probabilities, a lexicon and automata: the inner loop, compiled by numba.
+
+Graves and Jaitly (2014), algorithm 1; Hannun et al. (2014), with words. A prefix is a string of tokens together with
+the way it falls into words; its acoustic probability is the sum over all alignments, those that end in a blank apart
+from those that end in its last token, since only the former let the same token follow anew. Prefixes are ranked by
+
+    acoustic + lm_weight * ln P_LM(words) + word_insertion_score * words + hotwords + lookahead
+
+where lookahead is the best that the unfinished word could still earn; it is replaced by what the finished word earns.
+Everything is numbered: the reference that tests compare with, `asr.decoders.prefix_beam`, is the readable one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from asr.lm.automaton import Automaton, step
+
+NONE = -1
+PREFIX, PARENT, TOKEN, LABEL, NODE, LM_STATE, HOT_STATE = range(7)  # columns of candidates' numbers
+ACOUSTIC, LM, EARNED, TOTAL = range(4)  # and of their scores
+
+
+class Lexicon(NamedTuple):
+    """Words as a graph over tokens. Node 0 is where words begin; N nodes, A arcs sorted by node, L labels by node.
+
+    A word is complete, and the search back at node 0, when an arc enters a node with its label. Nodes may have arcs to
+    themselves and several arcs of one token: that is how words outside the lexicon are spelt.
+    """
+
+    arc_start: np.ndarray  # (N + 1,) int32
+    arc_token: np.ndarray  # (A,) int32
+    arc_node: np.ndarray  # (A,) int32
+    arc_score: np.ndarray  # (A,) float32, weighted log-probability of going on here
+    label_start: np.ndarray  # (N + 1,) int32
+    label: np.ndarray  # (L,) int32: words
+    lookahead: np.ndarray  # (N,) float32, weighted
+    lm_label: np.ndarray  # (words,) int32: the language model's number of each word
+
+
+class Settings(NamedTuple):
+    blank: int
+    boundary: int  # token that ends a word and need not be heard at the end of the utterance; NONE: there is none
+    end: int  # the language model's end of sentence; NONE: it has none
+    lm_start: int  # state of the language model at the beginning
+    hot_start: int
+    hot_end: int  # label that the hotwords read at the end of the utterance
+    beam_size: int
+    beam_size_token: int  # so many likeliest tokens of each frame are tried
+    beam_threshold: float  # prefixes so much worse than the best are dropped
+    lm_weight: float
+    word_insertion_score: float
+
+
+class Found(NamedTuple):
+    """The last beam, best first: F ways to read the utterance, of at most U tokens."""
+
+    tokens: np.ndarray  # (F, U) int32
+    labels: np.ndarray  # (F, U) int32: the word that the token completes, or NONE
+    num_tokens: np.ndarray  # (F,) int64
+    acoustic: np.ndarray  # (F,) log-probability of the tokens
+    lm: np.ndarray  # (F,) log-probability of the words
+    total: np.ndarray  # (F,)
+    complete: np.ndarray  # (F,) bool: ends with a word's end
+
+
+@njit(cache=True, nogil=True)
+def _logadd(a: float, b: float) -> float:
+    if a < b:
+        a, b = b, a
+    return a if b == -np.inf else a + np.log1p(np.exp(b - a))
+
+
+@njit(cache=True, nogil=True)
+def _largest(values: np.ndarray, count: int, k: int) -> float:
+    """The k-th largest of values[:count], which are put in another order (Hoare, 1961)."""
+    low, high, want = 0, count - 1, k - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] > pivot:
+                i += 1
+            while values[j] < pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if want <= j:
+            high = j
+        elif want >= i:
+            low = i
+        else:
+            break
+    return values[want]
+
+
+@njit(cache=True, nogil=True)
+def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings) -> Found:
+    """log_probs (T, V) float32 -> what was found, never nothing."""
+    num_frames, vocab_size = log_probs.shape
+    beam = s.beam_size
+    # Prefixes: a tree, in which each knows its parent, its first child and its next sibling. Only prefixes that were
+    # once in the beam are kept, so that their number is known.
+    capacity = 1 + num_frames * beam
+    parent = np.full(capacity, NONE, np.int32)
+    child = np.full(capacity, NONE, np.int32)
+    sibling = np.full(capacity, NONE, np.int32)
+    token = np.full(capacity, NONE, np.int32)
+    label = np.full(capacity, NONE, np.int32)
+    node = np.zeros(capacity, np.int32)
+    lm_state = np.zeros(capacity, np.int32)
+    hot_state = np.zeros(capacity, np.int32)
+    lm_score = np.zeros(capacity)  # ln P of the words so far, unweighted
+    earned = np.zeros(capacity)  # all weighted scores but acoustic and lookahead
+    slot = np.full(capacity, NONE, np.int32)  # place in the beam
+    lm_state[0], hot_state[0] = s.lm_start, s.hot_start
+    count = 1
+
+    active = np.zeros(beam, np.int32)
+    p_blank, p_token = np.full(beam, -np.inf), np.full(beam, -np.inf)
+    next_blank, next_token = np.full(beam, -np.inf), np.full(beam, -np.inf)
+    p_blank[0], slot[0], width = 0.0, 0, 1
+
+    # Candidates: ways to go on from the beam that are not in it, their numbers and their scores.
+    room = beam * 8 + 64
+    c_ids, c_scores = np.empty((room, 7), np.int32), np.empty((room, 4))
+    ranking = np.empty(room + beam)
+    order = np.empty(vocab_size)
+
+    for t in range(num_frames):
+        frame = log_probs[t]
+        for v in range(vocab_size):
+            order[v] = frame[v]
+        cutoff = _largest(order, vocab_size, min(s.beam_size_token, vocab_size))
+        best = -np.inf
+        for i in range(width):
+            prefix = active[i]
+            whole = _logadd(p_blank[i], p_token[i])
+            next_blank[i] = whole + frame[s.blank]
+            next_token[i] = p_token[i] + frame[token[prefix]] if token[prefix] != NONE else -np.inf
+            rank = _logadd(next_blank[i], next_token[i]) + earned[prefix] + lexicon.lookahead[node[prefix]]
+            best = max(best, rank)
+        # What leads to a prefix already in the beam is added once all of the beam has been seen: above, each prefix's
+        # own staying has set its sums.
+        num_candidates = 0
+        for i in range(width):
+            prefix = active[i]
+            whole = _logadd(p_blank[i], p_token[i])
+            for arc in range(lexicon.arc_start[node[prefix]], lexicon.arc_start[node[prefix] + 1]):
+                heard = lexicon.arc_token[arc]
+                if frame[heard] < cutoff:
+                    continue
+                acoustic = (p_blank[i] if heard == token[prefix] else whole) + frame[heard]
+                if acoustic == -np.inf:
+                    continue
+                entered = lexicon.arc_node[arc]
+                goes_on = lexicon.arc_start[entered] < lexicon.arc_start[entered + 1]
+                # First the word going on (NONE), then each word that ends here.
+                first = lexicon.label_start[entered] - (1 if goes_on else 0)
+                for place in range(first, lexicon.label_start[entered + 1]):
+                    word = lexicon.label[place] if place >= lexicon.label_start[entered] else NONE
+                    into = entered if word == NONE else 0
+                    known = child[prefix]
+                    while known != NONE and (token[known] != heard or label[known] != word or node[known] != into):
+                        known = sibling[known]
+                    if known != NONE and slot[known] != NONE:
+                        j = slot[known]
+                        next_token[j] = _logadd(next_token[j], acoustic)
+                        total = _logadd(next_blank[j], next_token[j]) + earned[known] + lexicon.lookahead[into]
+                        best = max(best, total)
+                        continue
+                    if num_candidates == room:
+                        # Those that are already too bad make place; if there are few, there is more place.
+                        kept = 0
+                        for c in range(num_candidates):
+                            if c_scores[c, TOTAL] >= best - s.beam_threshold:
+                                c_ids[kept], c_scores[kept] = c_ids[c], c_scores[c]
+                                kept += 1
+                        num_candidates = kept
+                        if kept > room // 2:
+                            c_ids = np.concatenate((c_ids, np.empty_like(c_ids)))
+                            c_scores = np.concatenate((c_scores, np.empty_like(c_scores)))
+                            room *= 2
+                            ranking = np.empty(room + beam)
+                    if known != NONE:
+                        said, gained = lm_score[known], earned[known]
+                        in_lm, in_hot = lm_state[known], hot_state[known]
+                    else:
+                        said, gained = lm_score[prefix], earned[prefix] + lexicon.arc_score[arc]
+                        in_lm, in_hot = lm_state[prefix], hot_state[prefix]
+                        if word != NONE:
+                            new, in_lm = step(lm, in_lm, lexicon.lm_label[word])
+                            hot, in_hot = step(hotwords, in_hot, word)
+                            said += new
+                            gained += s.lm_weight * new + s.word_insertion_score + hot
+                    total = acoustic + gained + lexicon.lookahead[into]
+                    if total < best - s.beam_threshold:
+                        continue
+                    best = max(best, total)
+                    ids, scores = c_ids[num_candidates], c_scores[num_candidates]
+                    ids[PREFIX], ids[PARENT], ids[TOKEN], ids[LABEL], ids[NODE] = known, prefix, heard, word, into
+                    ids[LM_STATE], ids[HOT_STATE] = in_lm, in_hot
+                    scores[ACOUSTIC], scores[LM], scores[EARNED], scores[TOTAL] = acoustic, said, gained, total
+                    num_candidates += 1
+        # The best of both, beam and candidates.
+        limit = best - s.beam_threshold
+        ranked = 0
+        for i in range(width):
+            prefix = active[i]
+            rank = _logadd(next_blank[i], next_token[i]) + earned[prefix] + lexicon.lookahead[node[prefix]]
+            if rank >= limit:
+                ranking[ranked] = rank
+                ranked += 1
+        for c in range(num_candidates):
+            if c_scores[c, TOTAL] >= limit:
+                ranking[ranked] = c_scores[c, TOTAL]
+                ranked += 1
+        if ranked > beam:
+            limit = _largest(ranking, ranked, beam)
+        kept = 0
+        for i in range(width):
+            prefix = active[i]
+            rank = _logadd(next_blank[i], next_token[i]) + earned[prefix] + lexicon.lookahead[node[prefix]]
+            slot[prefix] = NONE
+            if rank >= limit and kept < beam:
+                active[kept], p_blank[kept], p_token[kept] = prefix, next_blank[i], next_token[i]
+                slot[prefix] = kept
+                kept += 1
+        for c in range(num_candidates):
+            if c_scores[c, TOTAL] < limit or kept == beam:
+                continue
+            ids, scores = c_ids[c], c_scores[c]
+            prefix = ids[PREFIX]
+            if prefix == NONE:
+                prefix, above = count, ids[PARENT]
+                count += 1
+                parent[prefix], sibling[prefix], child[above] = above, child[above], prefix
+                token[prefix], label[prefix], node[prefix] = ids[TOKEN], ids[LABEL], ids[NODE]
+                lm_state[prefix], hot_state[prefix] = ids[LM_STATE], ids[HOT_STATE]
+                lm_score[prefix], earned[prefix] = scores[LM], scores[EARNED]
+            active[kept], p_blank[kept], p_token[kept] = prefix, -np.inf, scores[ACOUSTIC]
+            slot[prefix] = kept
+            kept += 1
+        width = kept
+
+    # The end of the utterance ends words, where their last token need not be heard; and the sentence.
+    results = 0
+    for i in range(width):
+        n = node[active[i]]
+        results += 1
+        for arc in range(lexicon.arc_start[n], lexicon.arc_start[n + 1]):
+            results += lexicon.label_start[lexicon.arc_node[arc] + 1] - lexicon.label_start[lexicon.arc_node[arc]]
+    f_prefix, f_label = np.empty(results, np.int32), np.full(results, NONE, np.int32)
+    f_acoustic, f_lm, f_total = np.empty(results), np.empty(results), np.empty(results)
+    f_complete = np.zeros(results, np.bool_)
+    results = longest = 0
+    for i in range(width):
+        prefix = active[i]
+        n = node[prefix]
+        acoustic = _logadd(p_blank[i], p_token[i])
+        length, above = 0, prefix
+        while above > 0:
+            length += 1
+            above = parent[above]
+        longest = max(longest, length)
+        first = lexicon.arc_start[n] if n > 0 and s.boundary != NONE else lexicon.arc_start[n + 1]
+        for arc in range(first - 1, lexicon.arc_start[n + 1]):
+            # Before the arcs, so to speak, the prefix as it stands.
+            if arc >= first and lexicon.arc_token[arc] != s.boundary:
+                continue
+            entered = lexicon.arc_node[arc] if arc >= first else 0
+            start = lexicon.label_start[entered] if arc >= first else -1
+            stop = lexicon.label_start[entered + 1] if arc >= first else 0
+            for place in range(start, stop):
+                word = lexicon.label[place] if place >= 0 else NONE
+                said, hot, extra = 0.0, 0.0, 0.0
+                state, hot_now = lm_state[prefix], hot_state[prefix]
+                if word != NONE:
+                    said, state = step(lm, state, lexicon.lm_label[word])
+                    hot, hot_now = step(hotwords, hot_now, word)
+                    extra = s.word_insertion_score + lexicon.arc_score[arc]
+                if s.end != NONE:
+                    ended, state = step(lm, state, s.end)
+                    said += ended
+                # A label that no hotword has takes back what unfinished ones were given.
+                closed, hot_now = step(hotwords, hot_now, s.hot_end)
+                refund, hot_now = step(hotwords, hot_now, NONE)
+                f_prefix[results], f_label[results] = prefix, word
+                f_acoustic[results], f_lm[results] = acoustic, lm_score[prefix] + said
+                f_total[results] = acoustic + earned[prefix] + s.lm_weight * said + extra + hot + closed + refund
+                f_complete[results] = word != NONE or n == 0
+                results += 1
+    rank_of = np.argsort(-f_total[:results], kind="mergesort")
+    tokens = np.full((results, longest), NONE, np.int32)
+    labels = np.full((results, longest), NONE, np.int32)
+    lengths = np.zeros(results, np.int64)
+    for r in range(results):
+        i = rank_of[r]
+        length, above = 0, f_prefix[i]
+        while above > 0:
+            length += 1
+            above = parent[above]
+        lengths[r] = length
+        above, place = f_prefix[i], length - 1
+        while above > 0:
+            tokens[r, place], labels[r, place] = token[above], label[above]
+            above, place = parent[above], place - 1
+        if f_label[i] != NONE:
+            labels[r, length - 1] = f_label[i]
+    return Found(tokens, labels, lengths, f_acoustic[rank_of], f_lm[rank_of], f_total[rank_of], f_complete[rank_of])

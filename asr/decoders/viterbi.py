@@ -1,0 +1,45 @@
+"""When each token of a hypothesis is said: its likeliest alignment with the frames (Viterbi)."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def align(log_probs: np.ndarray, tokens: np.ndarray, blank: int) -> np.ndarray:
+    """log_probs (T, V), tokens (U,) int32 -> (U, 2) int64: each token's first frame, and the one after its last.
+
+    States are blank, token, blank, token ... blank (Graves et al., 2006, section 4.1); the best of all paths through
+    them. Raises ValueError where the tokens do not fit into the frames.
+    """
+    frames, count = len(log_probs), len(tokens)
+    states = 2 * count + 1
+    best = np.full(states, -np.inf)
+    before = np.full(states, -np.inf)
+    came = np.zeros((frames, states), np.int8)  # how many states back the best path was one frame earlier
+    for t in range(frames):
+        before, best = best, before
+        for state in range(states):
+            token = tokens[state // 2] if state % 2 else blank
+            if t == 0:
+                score = 0.0 if state < 2 else -np.inf
+            else:
+                score = before[state]
+                if state and before[state - 1] > score:
+                    score, came[t, state] = before[state - 1], 1
+                skips = state > 2 and state % 2 and token != tokens[state // 2 - 1]
+                if skips and before[state - 2] > score:
+                    score, came[t, state] = before[state - 2], 2
+            best[state] = score + log_probs[t, token]
+    spans = np.zeros((count, 2), np.int64)
+    if not count:
+        return spans
+    state = states - 1 if best[states - 1] >= best[states - 2] else states - 2
+    if best[state] == -np.inf:
+        raise ValueError("the tokens do not fit into the frames")
+    for t in range(frames - 1, -1, -1):
+        if state % 2:
+            token = state // 2
+            spans[token, 0] = t
+            spans[token, 1] = max(spans[token, 1], t + 1)
+        state -= came[t, state]
+    return spans

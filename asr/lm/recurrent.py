@@ -1,0 +1,224 @@
+"""Recurrent language model (Mikolov et al., 2010): the probability of a sentence, token after token.
+
+Tokens are characters or subwords. A sentence begins and ends with the boundary, for which the tokenizer's blank stands:
+it has id 0 and no text contains it. Probabilities are natural logarithms throughout.
+
+A language model's folder holds `config.json`, `model.safetensors`, `tokens.txt` and the tokenizer's own files, beside a
+README.md. Loading never unpickles.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from asr.errors import ConfigError, ModelError
+from asr.features import frame_mask
+from asr.text import Tokenizer, load_tokenizer
+from asr.validation import build, require
+
+BOUNDARY = Tokenizer.blank_id
+FORMAT = 1
+"""Version of the folder; raised when an older reader would misread a newer folder."""
+KIND = "recurrent_lm"
+
+State: TypeAlias = Tensor | tuple[Tensor, Tensor]
+"""What a network remembers of the tokens before: h, with LSTM (h, c), each (num_layers, B, hidden_size)."""
+
+
+@dataclass(frozen=True)
+class RecurrentLMConfig:
+    """Settings of the network. Raises ConfigError for values that make none."""
+
+    cell: Literal["lstm", "gru", "rnn_tanh", "rnn_relu"] = "lstm"
+    num_layers: int = 2
+    embedding_size: int = 512
+    hidden_size: int = 512
+    dropout: float = 0.3  # of the embeddings, between layers, before the output
+    tie_weights: bool = True  # the output layer's matrix is the embedding's (Press and Wolf, 2017)
+
+    def __post_init__(self) -> None:
+        tied = self.tie_weights
+        require(
+            "model",
+            (self.num_layers >= 1, "num_layers", self.num_layers, "at least 1"),
+            (self.embedding_size >= 1, "embedding_size", self.embedding_size, "at least 1"),
+            (self.hidden_size >= 1, "hidden_size", self.hidden_size, "at least 1"),
+            (not tied or self.embedding_size == self.hidden_size, "embedding_size", self.embedding_size,
+             f"hidden_size ({self.hidden_size}), or tie_weights: false"),
+            (0 <= self.dropout < 1, "dropout", self.dropout, "0 to below 1"),
+        )  # fmt: skip
+
+
+class Perplexity(NamedTuple):
+    """How a text surprises a model; the ends of sentences are counted among the words and the tokens."""
+
+    per_word: float  # comparable between models of any units
+    per_token: float
+    log_prob: float  # of the whole text
+    sentences: int
+    words: int  # ends of sentences not counted
+    tokens: int  # ends of sentences not counted
+
+    def to_dict(self) -> dict[str, float]:
+        """Figures for a JSON file."""
+        return self._asdict()
+
+    def describe(self) -> str:
+        """One line."""
+        return (
+            f"perplexity {self.per_word:.2f} per word, {self.per_token:.2f} per token ({self.sentences} sentences, "
+            f"{self.words} words, {self.tokens} tokens)"
+        )
+
+
+class RecurrentLM(nn.Module):
+    """tokens (B, U) int64, state of the tokens before -> log_probs (B, U, V) of the next tokens, state."""
+
+    def __init__(self, config: RecurrentLMConfig, tokenizer: Tokenizer):
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        self.embedding = nn.Embedding(tokenizer.vocab_size, config.embedding_size)
+        self.dropout = nn.Dropout(config.dropout)
+        cells = {"lstm": nn.LSTM, "gru": nn.GRU}
+        options: dict[str, Any] = {} if config.cell in cells else {"nonlinearity": config.cell.removeprefix("rnn_")}
+        self.rnn: nn.RNNBase = cells.get(config.cell, nn.RNN)(
+            config.embedding_size,
+            config.hidden_size,
+            config.num_layers,
+            batch_first=True,
+            dropout=config.dropout if config.num_layers > 1 else 0.0,
+            **options,
+        )
+        self.head = nn.Linear(config.hidden_size, tokenizer.vocab_size)
+        if config.tie_weights:
+            # As an embedding is drawn by default, with deviation 1, the first outputs would be far too certain.
+            nn.init.normal_(self.embedding.weight, std=config.hidden_size**-0.5)
+            self.head.weight = self.embedding.weight
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        x, state = self.rnn(self.dropout(self.embedding(tokens)), state)
+        return self.head(self.dropout(x)).float().log_softmax(dim=-1), state
+
+    def log_probs_of(self, sentences: Tensor, num_targets: Tensor) -> Tensor:
+        """The log-probability of each sentence as `frame_sentences` makes them: (B, U + 2), (B,) -> (B,) float64."""
+        log_probs, _ = self(sentences[:, :-1])
+        targets = log_probs.gather(2, sentences[:, 1:, None])[:, :, 0]
+        return targets.double().masked_fill(~frame_mask(num_targets, targets.shape[1]), 0.0).sum(dim=1)
+
+    def score(self, texts: Sequence[str], max_batch_tokens: int = 4096) -> list[float]:
+        """The log-probability of each text as a whole sentence, its end included.
+
+        For subwords that is the probability of the best segmentation. Raises TextError for a text with symbols that the
+        tokenizer does not know.
+        """
+        return self._score([self.tokenizer.encode(text) for text in texts], max_batch_tokens)
+
+    @torch.inference_mode()
+    def _score(self, encoded: list[list[int]], max_batch_tokens: int) -> list[float]:
+        scores = [0.0] * len(encoded)
+        for rows in _similar_lengths(encoded, max_batch_tokens):
+            sentences, num_targets = frame_sentences([encoded[i] for i in rows])
+            found = self.log_probs_of(sentences.to(self.device), num_targets.to(self.device)).tolist()
+            for i, value in zip(rows, found, strict=True):
+                scores[i] = value
+        return scores
+
+    def perplexity(self, texts: Sequence[str], max_batch_tokens: int = 4096) -> Perplexity:
+        """Of the texts together: exp(-log-probability / (words + sentences)). Raises TextError as `score` does."""
+        encoded = [self.tokenizer.encode(text) for text in texts]
+        tokens = sum(map(len, encoded))
+        words = sum(len(text.split()) for text in texts)
+        log_prob = math.fsum(self._score(encoded, max_batch_tokens))
+        count = len(texts)
+        return Perplexity(
+            per_word=to_perplexity(log_prob, words + count),
+            per_token=to_perplexity(log_prob, tokens + count),
+            log_prob=log_prob,
+            sentences=count,
+            words=words,
+            tokens=tokens,
+        )
+
+    def save(self, folder: Path | str, card: str = "") -> None:
+        """Write the folder; `card` becomes its README.md."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"format": FORMAT, "kind": KIND, **asdict(self.config), "tokenizer": self.tokenizer.to_config()}
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        self.tokenizer.save(folder)
+        save_model(self, str(folder / "model.safetensors"))
+        (folder / "README.md").write_text(card or "A recurrent language model made with asr.\n")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "RecurrentLM":
+        """Read a folder, ready to score on the CPU.
+
+        Raises ModelError where it is missing, incomplete, of a format this version does not know, or not a language
+        model's.
+        """
+        folder = Path(folder)
+        config = _read_config(folder)
+        tokenizer = load_tokenizer(folder, config.pop("tokenizer"))
+        try:
+            model = cls(build(RecurrentLMConfig, config, str(folder / "config.json")), tokenizer)
+            load_model(model, folder / "model.safetensors")
+        except (ConfigError, RuntimeError, OSError, ValueError, SafetensorError) as error:
+            raise ModelError(f"{folder}: the language model cannot be loaded: {error}") from error
+        return model.eval()
+
+
+def frame_sentences(sentences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids -> (B, U + 2) int64 with a boundary before and after each, padded with boundaries; (B,) tokens to predict."""
+    num_targets = torch.tensor([len(sentence) + 1 for sentence in sentences])
+    framed = torch.full((len(sentences), int(num_targets.max()) + 1), BOUNDARY)
+    for i, sentence in enumerate(sentences):
+        framed[i, 1 : len(sentence) + 1] = torch.as_tensor(sentence, dtype=torch.int64)
+    return framed, num_targets
+
+
+def to_perplexity(log_prob: float, count: int) -> float:
+    """exp(-log_prob / count), infinite beyond what a float holds."""
+    surprise = -log_prob / max(1, count)
+    return math.exp(surprise) if surprise < 700 else math.inf
+
+
+def _similar_lengths(encoded: list[list[int]], max_batch_tokens: int) -> Iterator[list[int]]:
+    """Indices of sentences, the longest first, with at most so many tokens after padding (or one sentence)."""
+    order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))
+    while order:
+        size = max(1, max_batch_tokens // (len(encoded[order[0]]) + 1))
+        yield order[:size]
+        order = order[size:]
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such language model; it is the folder that `asr lm train` writes as RUN/model")
+    missing = [name for name in ("config.json", "model.safetensors", "tokens.txt") if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder}: not a recurrent language model: it lacks {', '.join(missing)}")
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        kind, version = config.pop("kind", None), config.pop("format", None)
+        config.setdefault("tokenizer", {})
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"{path}: not a model configuration: {error!r}") from error
+    if kind != KIND:
+        raise ModelError(f"{path}: found kind {kind!r}, wanted {KIND!r}: a folder that `asr lm train` wrote")
+    if version != FORMAT:
+        raise ModelError(f"{folder}: the model has format {version}, this version of asr reads {FORMAT}: update asr")
+    return config
