@@ -40,6 +40,7 @@ class CTCModel(nn.Module):
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
+        self.folder: Path | None = None  # where it was loaded from
         self.features = Features(config.features)
         self.encoder = build_encoder(config.encoder, config.features.size)
         self.head = nn.Linear(self.encoder.output_size, tokenizer.vocab_size)
@@ -97,6 +98,7 @@ class CTCModel(nn.Module):
             model.load_state_dict(weights)
         except (ConfigError, RuntimeError, OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{folder}: the model cannot be loaded: {error}") from error
+        model.folder = folder
         return model.eval()
 
 

@@ -98,7 +98,7 @@ def test_with_lexicon_language_model_and_hotwords(tokenizer: Tokenizer, tmp_path
     lexicon.write_text(
         "".join(f"{word} {' '.join(tokenizer.tokens[t] for t in way)}\n" for word in ways for way in ways[word])
     )
-    options = {"lm_weight": 0.7, "word_insertion_score": 0.3, "unknown_score": -np.inf, "hotwords": hotwords, **EXACT}
+    options = {"lm_weight": 0.7, "word_insertion_score": 0.3, "unknown_score": None, "hotwords": hotwords, **EXACT}
     decoder = BeamDecoder(tokenizer, 0.04, lm=LanguageModel.of(model), lexicon=lexicon, **options)  # type: ignore
 
     def lm_score(words: Sequence[str], end: bool) -> float:
@@ -129,7 +129,7 @@ def test_a_narrow_beam_finds_what_a_wide_one_finds_in_easy_cases() -> None:
     rng = np.random.default_rng(3)
     model = LanguageModel.of(language_model(SENTENCES))
     wide, narrow = (
-        BeamDecoder(LETTERS, 0.04, lm=model, beam_size=size, threads=1, unknown_score=-np.inf) for size in (2000, 16)
+        BeamDecoder(LETTERS, 0.04, lm=model, beam_size=size, threads=1, unknown_score=None) for size in (2000, 16)
     )
     same = 0
     for _ in range(50):
@@ -194,7 +194,7 @@ def test_a_lexicon_mends_what_was_heard_wrongly() -> None:
     heard = certain(LETTERS, "CA_A C", 0.99)  # there is no CAA, but a CAB
     heard[3, [2, 3]] = np.log([0.6, 0.3])
     assert next(iter(decode(BeamDecoder(LETTERS, 0.04), heard))) == "CAA C"
-    assert next(iter(decode(BeamDecoder(LETTERS, 0.04, lm=model, unknown_score=-np.inf), heard))) == "CAB C"
+    assert next(iter(decode(BeamDecoder(LETTERS, 0.04, lm=model, unknown_score=None), heard))) == "CAB C"
 
 
 def test_words_outside_the_lexicon_are_spelt() -> None:

@@ -1,20 +1,73 @@
 """The decoding options that `asr transcribe`, `asr evaluate` and others share."""
 
 import argparse
-from typing import TYPE_CHECKING
-
-from asr.decoders import DECODERS, get_decoder
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asr.decoders import Decoder
-    from asr.model import CTCModel
+    from asr.decoders.settings import DecoderSettings
+
+SETTINGS = (
+    ("lexicon", str, "FILE", "words to find, with pronunciations for a model of phones"),
+    ("lm_weight", float, "W", "weight of the language model's log-probability"),
+    ("word_insertion_score", float, "S", "added for each word: higher finds more, shorter words"),
+    ("unknown_score", float, "S", "added for each word outside the lexicon; `none`: find no such words"),
+    ("beam_size", int, "N", "readings kept while searching: more is slower and finds more"),
+    ("beam_size_token", int, "N", "likeliest tokens tried in each frame"),
+    ("beam_threshold", float, "S", "drop readings so much worse than the best"),
+    ("rescoring_lm", str, "FOLDER", "recurrent language model that sorts the best readings anew"),
+    ("rescoring_weight", float, "W", "weight of its log-probability"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("decoding")
-    group.add_argument("--decoder", choices=sorted(DECODERS), default="greedy", help="(default: greedy)")
+    group = parser.add_argument_group(
+        "decoding",
+        "Greedy, unless there is a language model, a lexicon or hotwords: then a beam search. What is not given is "
+        "taken from the model folder's decoder.json, which `asr lm tune` writes.",
+    )
+    group.add_argument(
+        "--lm", metavar="PATH", help="n-gram model: a folder of `asr lm build` or an ARPA file; `none`: without"
+    )
+    group.add_argument("--hotwords", metavar="LIST", help="expected words and phrases: ACME,NEW YORK:2.5 (bonus)")
+    group.add_argument("--hotwords-file", metavar="FILE", help="the same, one a line")
+    for name, kind, metavar, help_line in SETTINGS:
+        option = f"--{name.replace('_', '-')}"
+        parse = _number_or_none if name == "unknown_score" else kind
+        group.add_argument(option, type=parse, metavar=metavar, help=help_line)
 
 
-def build(args: argparse.Namespace, model: "CTCModel") -> "Decoder":
+def _number_or_none(text: str) -> "float | str":
+    return text if text == "none" else float(text)
+
+
+def settings(args: argparse.Namespace, model: Any) -> "DecoderSettings":
+    """What these options say, and for the rest the model folder. model: its `folder` says where that is."""
+    from asr.decoders.settings import DecoderSettings
+
+    folder = getattr(model, "folder", None)
+    found = DecoderSettings.load(folder) if folder else DecoderSettings()
+    given = {name: getattr(args, name) for name, *_ in SETTINGS if getattr(args, name) is not None}
+    if given.get("unknown_score") == "none":
+        given["unknown_score"] = None
+    if args.lm == "none":
+        # What came with the language model goes with it.
+        given = {"lm": "", "lexicon": "", "rescoring_lm": ""} | given
+    elif args.lm:
+        given["lm"] = args.lm
+    return replace(found, **given)
+
+
+def build(args: argparse.Namespace, model: Any, *, n_best: int = 1) -> "Decoder":
     """The decoder that these options ask for."""
-    return get_decoder(args.decoder, model.tokenizer, model.seconds_per_frame)
+    from asr.decoders.hotwords import parse_hotwords, read_hotwords
+    from asr.decoders.settings import build_decoder
+
+    hotwords = parse_hotwords(args.hotwords) if args.hotwords else {}
+    if args.hotwords_file:
+        hotwords |= read_hotwords(args.hotwords_file)
+    threads = getattr(args, "threads", None) or None
+    return build_decoder(
+        model.tokenizer, model.seconds_per_frame, settings(args, model), hotwords, n_best=n_best, threads=threads
+    )

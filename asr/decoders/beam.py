@@ -43,7 +43,7 @@ class BeamDecoder:
         lexicon: Path | str | None = None,
         lm_weight: float = 1.0,
         word_insertion_score: float = 0.0,
-        unknown_score: float = -10.0,
+        unknown_score: float | None = -10.0,
         beam_size: int = 64,
         beam_size_token: int = 20,
         beam_threshold: float = 20.0,
@@ -56,7 +56,7 @@ class BeamDecoder:
         lexicon: the words to find, a line each, with pronunciations for models of phones; by default the lexicon.txt
             beside the language model, else its vocabulary
         unknown_score: what each word outside the lexicon costs, besides the language model's <unk> and the frequencies
-            of its letters; -inf: there are no such words. Phones cannot spell them
+            of its letters; None: there are no such words. Phones cannot spell them
         beam_size, beam_size_token, beam_threshold: prefixes kept, tokens tried in each frame, and how much worse than
             the best a prefix may be
         hotwords: word or phrase -> bonus
@@ -117,6 +117,12 @@ class BeamDecoder:
         other._weigh()
         return other
 
+    def listing(self, n_best: int) -> "BeamDecoder":
+        """The same decoder with more or fewer hypotheses returned."""
+        other = copy.copy(self)
+        other.n_best = n_best
+        return other
+
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
         """log_probs (B, T, V), num_frames (B,) -> for each utterance its `n_best` hypotheses or fewer, best first."""
         values = log_probs.detach().float().cpu().numpy()
@@ -135,11 +141,11 @@ class BeamDecoder:
         space = [self.tokenizer.ids[" "]] if " " in self.tokenizer.ids else []
         return [*space, *self.tokenizer.encode(phrase), *space]
 
-    def _build_graph(self, unknown_score: float):  # type: ignore[no-untyped-def]
+    def _build_graph(self, unknown_score: float | None):  # type: ignore[no-untyped-def]
         words = self.vocabulary
         graph = build_graph(words.spellings, len(words.labels))
         spelling = Spelling.of(self.tokenizer)
-        if words.of_words and spelling.letters and unknown_score > -np.inf:
+        if words.of_words and spelling.letters and unknown_score is not None:
             counts = np.ones(self.tokenizer.vocab_size)  # no letter is impossible
             np.add.at(counts, np.concatenate([tokens for _, tokens in words.spellings]), 1)
             graph = add_unknown(graph, spelling, np.log(counts / counts.sum()), unknown_score)

@@ -1,4 +1,4 @@
-"""From texts to a folder with an n-gram model: lm.arpa, lm.binary, lexicon.txt, and build.json that tells how."""
+"""From texts to a folder with an n-gram model: as ARPA and in binary, its lexicon, and build.json that tells how."""
 
 import hashlib
 import json
@@ -15,6 +15,8 @@ from asr.errors import ConfigError
 from asr.lm import ngram
 from asr.lm.arpa import FILE, write_arpa
 from asr.lm.kenlm_binary import MAX_ORDER, write_binary
+from asr.lm.language_model import FILE as DECODED
+from asr.lm.language_model import LanguageModel
 from asr.lm.ngram_model import SPECIAL, NGramModel
 from asr.lm.sentences import Units, read_sentences, split
 
@@ -132,6 +134,7 @@ def build(config: BuildConfig) -> BuildReport:
         write_arpa(folder / FILE, model, bar.update)
     if model.order > 1:
         write_binary(folder / BINARY, model)
+    LanguageModel.of(model).save(folder / DECODED)
     report = BuildReport(
         config.command(),
         sources,

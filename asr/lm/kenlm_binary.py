@@ -1,9 +1,9 @@
 """KenLM's binary format: a trie with quantised values and compressed pointers, as `build_binary -q 8 -b 8 -a 22 trie`.
 
-It is an eighth of the ARPA file's size and is mapped into memory instead of being read. The decoder (flashlight-text)
-has KenLM inside. K. Heafield, "KenLM: faster and smaller language model queries", WMT 2011; pointers after B. Raj and
-E. Whittaker, "Lossless compression of language model structure and word identifiers", ICASSP 2003; equal-sized bins
-after M. Federico and N. Bertoldi, "How many bits are needed to store probabilities", WMT 2006.
+It is an eighth of the ARPA file's size and is mapped into memory instead of being read. Other decoders read it, as
+flashlight-text and pyctcdecode. K. Heafield, "KenLM: faster and smaller language model queries", WMT 2011; pointers
+after B. Raj and E. Whittaker, "Lossless compression of language model structure and word identifiers", ICASSP 2003;
+equal-sized bins after M. Federico and N. Bertoldi, "How many bits are needed to store probabilities", WMT 2006.
 
 The trie goes from the last word of an n-gram backwards: its parent is the n-gram without its first word.
 """

@@ -1,0 +1,57 @@
+"""Find how much to trust a language model: its weight and the score of each word, on a development set.
+
+    asr lm tune runs/speechocean762-phones/model data/speechocean762/dev.jsonl --lm lm
+    asr lm tune MODEL dev.jsonl --lm lm --rescoring-lm runs/lm/model
+
+The network runs once, the search with each pair of weights that the descent tries. The result is written into the
+model folder: the language model, and decoder.json, which `asr transcribe` and `asr evaluate` then use by themselves
+(`--lm none` turns it off). Never tune on what you test on.
+"""
+
+import argparse
+
+from asr.commands import decoding
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="model folder")
+    parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="JSONL manifests of the development set")
+    parser.add_argument("--dry-run", action="store_true", help="print the result, leave the model folder as it is")
+    parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
+    decoding.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from tqdm import tqdm
+
+    from asr import manifest
+    from asr.errors import ConfigError
+    from asr.lm.tune import Point, tune
+    from asr.model_folder import load_model_folder
+    from asr.scoring import ErrorCounts
+
+    model = load_model_folder(args.model, args.device)
+    settings = decoding.settings(args, model)
+    if not settings.lm:
+        raise ConfigError("--lm: found none; wanted the language model whose weight is to be found")
+    utterances = manifest.read_all(args.manifests)
+    with tqdm(unit="try", disable=None, leave=False) as bar:
+
+        def show(point: Point, errors: ErrorCounts) -> None:
+            bar.update()
+            tqdm.write(f"lm-weight {point[0]:.2f}  word-insertion-score {point[1]:+.2f}  WER {errors.rate:.2%}")
+
+        found = tune(model, utterances, settings, show)
+    if found.greedy:
+        print(f"greedy: WER {found.greedy.describe('words')}")
+    print(f"tuned:  WER {found.best.describe('words')}")
+    weights = f"--lm-weight {found.settings.lm_weight:g} --word-insertion-score {found.settings.word_insertion_score:g}"
+    if found.settings.rescoring_lm:
+        weights += f" --rescoring-weight {found.settings.rescoring_weight:g}"
+    print(weights)
+    if not args.dry_run:
+        found.settings.save(Path(args.model))
+        print(f"written to {Path(args.model) / 'decoder.json'}")
+    return 0

@@ -1,0 +1,117 @@
+"""How a model is decoded when nothing else is said: decoder.json in its folder, beside the language model it names."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.decoders import Decoder, get_decoder
+from asr.errors import ConfigError, ModelError
+from asr.validation import build
+
+if TYPE_CHECKING:
+    from asr.text import Tokenizer
+
+FILE = "decoder.json"
+
+
+@dataclass(frozen=True)
+class DecoderSettings:
+    """Greedy, unless there is something to search with: a language model, a lexicon or hotwords."""
+
+    lm: str = ""  # n-gram model: folder or file; none: no language model
+    lexicon: str = ""  # words, with pronunciations for phones; none: the language model's
+    lm_weight: float = 1.0  # times ln P of the words
+    word_insertion_score: float = 0.0  # for each word; without a lexicon, for each token
+    unknown_score: float | None = -10.0  # for each word outside the lexicon; None: there are none
+    beam_size: int = 64  # prefixes kept
+    beam_size_token: int = 20  # likeliest tokens tried in each frame
+    beam_threshold: float = 20.0  # how much worse than the best a prefix may be
+    rescoring_lm: str = ""  # recurrent language model that sorts the n-best list anew
+    rescoring_weight: float = 0.5  # times its ln P
+    rescoring_size: int = 32  # hypotheses that it is shown
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "DecoderSettings":
+        """Of a model folder: its decoder.json, the paths in it being the folder's; without one, the defaults.
+
+        Raises ModelError for a file that is damaged.
+        """
+        path = Path(folder) / FILE
+        if not path.is_file():
+            return cls()
+        try:
+            settings = build(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
+        except (ValueError, ConfigError) as error:
+            raise ModelError(f"{path}: not the settings of a decoder: {error}") from error
+        named = {name: str(path.parent / value) for name, value in settings._paths().items()}
+        return build(cls, asdict(settings) | named, str(path))
+
+    def save(self, folder: Path | str) -> None:
+        """Write decoder.json, and copy into the folder what it names and what is not there yet."""
+        folder = Path(folder)
+        paths = {name: _brought(Path(value), folder) for name, value in self._paths().items()}
+        (folder / FILE).write_text(json.dumps(asdict(self) | paths, indent=2) + "\n", encoding="utf-8")
+
+    def _paths(self) -> dict[str, str]:
+        """The files that are named."""
+        return {name: value for name in ("lm", "lexicon", "rescoring_lm") if (value := getattr(self, name))}
+
+
+USED = {".safetensors", ".json", ".txt", ".model", ".md"}
+"""Of a language model's folder, what decoding needs: not the ARPA file, where there is lm.safetensors."""
+
+
+def _brought(source: Path, folder: Path) -> str:
+    """Copy a file or folder into the model folder; its path from there."""
+    source, folder = source.resolve(), folder.resolve()
+    if source.is_relative_to(folder):
+        return str(source.relative_to(folder))
+    target = folder / source.name
+    if source.is_dir():
+        whole = not (source / "lm.safetensors").is_file()
+        kept = [path for path in source.iterdir() if path.is_file() and (whole or path.suffix in USED)]
+        target.mkdir(exist_ok=True)
+        for path in kept:
+            shutil.copyfile(path, target / path.name)
+    else:
+        shutil.copyfile(source, target)
+    return target.name
+
+
+def build_decoder(
+    tokenizer: "Tokenizer",
+    seconds_per_frame: float,
+    settings: DecoderSettings,
+    hotwords: Mapping[str, float] | None = None,
+    *,
+    n_best: int = 1,
+    threads: int | None = None,
+) -> Decoder:
+    """The decoder of these settings. Raises ModelError, TextError and ConfigError as asr.decoders.beam does."""
+    if not (settings.lm or settings.lexicon or hotwords or n_best > 1):
+        return get_decoder("greedy", tokenizer, seconds_per_frame)
+    beam = get_decoder(
+        "beam",
+        tokenizer,
+        seconds_per_frame,
+        lm=settings.lm or None,
+        lexicon=settings.lexicon or None,
+        lm_weight=settings.lm_weight,
+        word_insertion_score=settings.word_insertion_score,
+        unknown_score=settings.unknown_score,
+        beam_size=settings.beam_size,
+        beam_size_token=settings.beam_size_token,
+        beam_threshold=settings.beam_threshold,
+        hotwords=hotwords,
+        n_best=max(n_best, settings.rescoring_size if settings.rescoring_lm else 1),
+        threads=threads,
+    )
+    if not settings.rescoring_lm:
+        return beam
+    from asr.decoders.rescoring import RescoringDecoder
+    from asr.lm.recurrent import RecurrentLM
+
+    return RescoringDecoder(beam, RecurrentLM.load(settings.rescoring_lm), settings.rescoring_weight)
