@@ -11,8 +11,8 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 
 
-class SpeechProgressBar(TQDMProgressBar):
-    """Lightning's bar with loss, WER, and hours of audio trained on per hour."""
+class RunProgressBar(TQDMProgressBar):
+    """Lightning's bar with the loss, what a validation is judged by, and the data trained on per time."""
 
     def __init__(self) -> None:
         super().__init__(leave=False)
@@ -20,27 +20,29 @@ class SpeechProgressBar(TQDMProgressBar):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
         super().on_train_epoch_start(trainer, *args)
-        self._started = (time.perf_counter(), _audio_seconds(trainer.lightning_module))
+        self._started = (time.perf_counter(), _trained(trainer.lightning_module))
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         shown = {"loss": metrics.get("train_loss")}
-        if "valid_wer" in metrics:
-            shown["valid_wer"] = f"{float(metrics['valid_wer']):.1%}"  # type: ignore[arg-type]
+        name: str = pl_module.metric  # type: ignore[assignment]
+        if name in metrics:
+            value = float(metrics[name])  # type: ignore[arg-type]
+            shown[name] = f"{value:.1%}" if name == "valid_wer" else f"{value:.4g}"
         if self._started:
-            clock, audio = self._started
+            clock, before = self._started
             passed = max(time.perf_counter() - clock, 1e-9)
-            rate = (_audio_seconds(pl_module) - audio) / passed * trainer.world_size
-            shown["audio_h_per_h"] = f"{rate:.0f}"  # type: ignore[assignment]
+            rate = (_trained(pl_module) - before) / passed * trainer.world_size
+            shown[pl_module.rate] = f"{rate:.0f}"  # type: ignore[index, assignment]
         return shown
 
 
-def _audio_seconds(module: pl.LightningModule) -> float:
-    """What SpeechModule has trained on; typed, where Lightning's hooks know of any module."""
-    seconds = module.audio_seconds
-    assert isinstance(seconds, float)
-    return seconds
+def _trained(module: pl.LightningModule) -> float:
+    """What a RunModule has trained on; typed, where Lightning's hooks know of any module."""
+    amount = module.trained
+    assert isinstance(amount, float)
+    return amount
 
 
 class EpochLines(pl.Callback):
@@ -53,9 +55,8 @@ class EpochLines(pl.Callback):
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
-        values = "  ".join(
-            f"{name} {float(metrics[name]):.4f}" for name in ("train_loss", "valid_loss", "valid_wer", "valid_cer")
-        )
+        names = ("train_loss", "valid_loss", "valid_wer", "valid_cer", "valid_perplexity")
+        values = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in names if name in metrics)
         minutes = (time.monotonic() - self.started) / 60
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {values}  {minutes:.1f} min", flush=True)
 
@@ -81,7 +82,13 @@ class LastCheckpoint(pl.Callback):
         trainer.strategy.barrier()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # At an epoch's end Lightning has not yet stepped the schedules that follow the validation.
+        # At an epoch's end Lightning has not yet stepped the schedules that follow the validation. At the next one's
+        # start it still counts the batches of the one before: resumed with that count it would skip the epoch, and
+        # resumed with none, taken for the middle of an epoch, count one too many.
+        epoch = trainer.fit_loop.epoch_loop
+        epoch.batch_progress.reset_on_run()
+        if trainer.fit_loop.restarted_on_epoch_start:
+            epoch.restarting = False
         self.save(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
@@ -111,7 +118,7 @@ class SampleHypotheses(pl.Callback):
 
 
 class LearningCurve(pl.Callback):
-    """Draws loss and error rates from the CSV log: at most twice a minute, and at the end."""
+    """Draws losses and rates from the CSV log: at most twice a minute, and at the end."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -145,25 +152,32 @@ def read_metrics(folder: Path) -> dict[str, dict[int, float]]:
     return metrics
 
 
+PANELS = {
+    "loss per token": ("train_loss", "valid_loss"),
+    "error rate": ("valid_wer", "valid_cer"),
+    "perplexity per word": ("valid_perplexity",),
+}
+"""Axis label -> metrics drawn on it."""
+
+
 def draw_learning_curve(metrics: dict[str, dict[int, float]], picture: Path) -> None:
-    """Two panels over epochs: training and validation loss; validation WER and CER."""
+    """A panel over epochs for each of PANELS that has been logged: losses; error rates or perplexity."""
     from matplotlib.figure import Figure
 
     epochs = metrics.get("epoch", {0: 0.0})
     steps_per_epoch = (max(epochs) + 1) / (max(epochs.values()) + 1)
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    losses, rates = figure.subplots(1, 2)
-    for axes, names in ((losses, ("train_loss", "valid_loss")), (rates, ("valid_wer", "valid_cer"))):
+    panels = {label: [name for name in names if metrics.get(name)] for label, names in PANELS.items()}
+    panels = {label: names for label, names in panels.items() if names} or {"loss per token": []}
+    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+    for axes, (label, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for name in names:
-            points = sorted(metrics.get(name, {}).items())
-            if points:
-                epoch = [(step + 1) / steps_per_epoch for step, _ in points]
-                axes.plot(epoch, [value for _, value in points], label=name.replace("_", " "))
+            points = sorted(metrics[name].items())
+            epoch = [(step + 1) / steps_per_epoch for step, _ in points]
+            axes.plot(epoch, [value for _, value in points], label=name.replace("_", " "))
         axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.set_ylim(bottom=0)
-        if axes.lines:
+        if names:
             axes.legend()
-    losses.set_ylabel("CTC loss per token")
-    rates.set_ylabel("error rate")
     figure.savefig(picture, dpi=110)

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -37,7 +37,7 @@ class ScheduleConfig:
     warmup: float = 0.1  # share of all steps over which the rate rises (not reduce_on_plateau)
     final: float = 0.01  # last rate, as a share of the peak (warmup_cosine, one_cycle)
     factor: float = 0.5  # reduce_on_plateau: times this ...
-    patience: int = 3  # ... after so many validations without a better WER
+    patience: int = 3  # ... after so many validations without a better WER (language models: perplexity)
 
     def __post_init__(self) -> None:
         require(
@@ -48,24 +48,17 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
-class RecipeConfig:
-    """All that `asr train` needs to know; one YAML file."""
+class RunConfig:
+    """What every training has, of a recogniser or of a language model."""
 
     name: str = "asr"
     output: str = ""  # folder of the run; default: runs/<name>
     seed: int = 1
-    init_from: str = ""  # model folder whose weights to start from; a head of another size starts afresh
-    data: DataConfig = field(default_factory=DataConfig)
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    features: FeatureConfig = field(default_factory=FeatureConfig)
-    encoder: EncoderConfig = field(default_factory=RecurrentConfig)
-    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    early_stopping: int = 0  # stop after so many validations without a better WER; 0: never
+    early_stopping: int = 0  # stop after so many validations without a better WER (perplexity); 0: never
     average_best: int = 5  # the model folder holds the mean of this many best checkpoints
     checkpoint_steps: int = 1000  # also checkpoint after so many steps within an epoch
-    samples: int = 3  # hypotheses shown in the log at each validation
     trainer: dict[str, Any] = field(default_factory=dict)  # any argument of lightning's Trainer
 
     @property
@@ -73,13 +66,34 @@ class RecipeConfig:
         """Where the run is written."""
         return Path(self.output or f"runs/{self.name}")
 
+
+@dataclass(frozen=True)
+class RecipeConfig(RunConfig):
+    """All that `asr train` needs to know; one YAML file."""
+
+    init_from: str = ""  # model folder whose weights to start from; a head of another size starts afresh
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    encoder: EncoderConfig = field(default_factory=RecurrentConfig)
+    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    samples: int = 3  # hypotheses shown in the log at each validation
+
     @property
     def model(self) -> ModelConfig:
         return ModelConfig(features=self.features, encoder=self.encoder)
 
 
+Recipe = TypeVar("Recipe", bound=RunConfig)
+
+
 def load_recipe(path: Path | str, overrides: list[str] | None = None) -> RecipeConfig:
-    """Read a YAML recipe, with `--section.key value` overrides of its values.
+    """Read a YAML recipe of `asr train`; see `load_recipe_of`."""
+    return load_recipe_of(RecipeConfig, path, overrides)
+
+
+def load_recipe_of(kind: type[Recipe], path: Path | str, overrides: list[str] | None = None) -> Recipe:
+    """Read a YAML recipe of that dataclass, with `--section.key value` overrides of its values.
 
     Raises ConfigError listing all that is wrong: unreadable YAML, unknown keys, wrong types, impossible values.
     """
@@ -95,18 +109,16 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> RecipeC
     values.setdefault("name", path.parent.name if path.stem == "train" else f"{path.parent.name}-{path.stem}")
     for key, value in _parse_overrides(overrides or []):
         _set(values, key, value)
-    return recipe_from(values, str(path))
+    return _checked(build(kind, values, str(path)), str(path))
 
 
 def recipe_from(values: dict[str, Any], where: str) -> RecipeConfig:
     """The recipe of nested dictionaries; see `load_recipe`."""
-    recipe = build(RecipeConfig, values, where)
-    _check_trainer(recipe.trainer, where)
-    return recipe
+    return _checked(build(RecipeConfig, values, where), where)
 
 
-def to_yaml(recipe: RecipeConfig) -> str:
-    """The resolved recipe, every default written out; `asr train` reads it again."""
+def to_yaml(recipe: RunConfig) -> str:
+    """The resolved recipe, every default written out; it can be read again."""
     return yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False, allow_unicode=True)
 
 
@@ -141,12 +153,15 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
-def _check_trainer(values: dict[str, Any], where: str) -> None:
+def _checked(recipe: Recipe, where: str) -> Recipe:
+    """The recipe. Raises ConfigError for arguments that the Trainer has not, or that are not the recipe's to give."""
     from pytorch_lightning import Trainer
 
+    values = recipe.trainer
     known = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
     ours = {"logger", "callbacks", "default_root_dir", "enable_checkpointing", "use_distributed_sampler"}
     problems = [f"trainer.{key}: unknown key; see the arguments of lightning's Trainer" for key in set(values) - known]
     problems += [f"trainer.{key}: set by asr itself" for key in set(values) & ours]
     if problems:
         raise ConfigError(f"{where}:\n" + "\n".join(f"  {problem}" for problem in sorted(problems)))
+    return recipe

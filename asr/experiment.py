@@ -8,9 +8,10 @@ import json
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -19,9 +20,9 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from asr import manifest
-from asr.callbacks import EpochLines, LastCheckpoint, LearningCurve, SampleHypotheses, SpeechProgressBar
+from asr.callbacks import EpochLines, LastCheckpoint, LearningCurve, RunProgressBar, SampleHypotheses
 from asr.card import model_card
-from asr.config import RecipeConfig, to_yaml
+from asr.config import RecipeConfig, RunConfig, to_yaml
 from asr.data import BucketBatchSampler, DataConfig, SpeechDataset, batch_loader, collate
 from asr.errors import ConfigError, DataError
 from asr.evaluate import Evaluation, evaluate
@@ -47,16 +48,9 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
 
     Raises ConfigError and DataError for recipes and data that cannot be trained, before training where it can be known.
     """
-    folder = recipe.folder
-    last = folder / "checkpoints" / "last.ckpt"
-    if resume and not last.is_file():
-        raise ConfigError(f"{last}: nothing to resume: no such checkpoint")
-    if not resume and last.is_file():
-        raise ConfigError(f"{folder}: holds a run already: continue it with --resume, or choose another --output")
-    pl.seed_everything(recipe.seed, verbose=False)
-    torch.set_float32_matmul_precision("high")  # TensorFloat-32 where a GPU has it
+    checkpoint = start(recipe, resume)
     model, train_rows, excluded, valid_rows = prepare(recipe)
-    _write_start(folder, recipe, excluded, len(train_rows))
+    _write_start(recipe, excluded, len(train_rows))
 
     data = recipe.data
     rate, tokenizer = model.sample_rate, model.tokenizer
@@ -70,10 +64,27 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
     module = SpeechModule(recipe, model)
     with quiet_lightning():
         trainer = build_trainer(recipe)
-        trainer.fit(module, SpeechDataModule(recipe, train_set, valid_set), ckpt_path=last if resume else None)
+        trainer.fit(module, SpeechDataModule(recipe, train_set, valid_set), ckpt_path=checkpoint)
     if not trainer.is_global_zero:
         return None
     return finish(recipe, trainer, model, valid_rows, len(train_rows), float(train_set.seconds.sum()))
+
+
+def start(recipe: RunConfig, resume: bool) -> Path | None:
+    """Seed the run, and find the checkpoint that it resumes from.
+
+    Raises ConfigError where there is none to resume from, or one that a fresh run would write over.
+    """
+    last = recipe.folder / "checkpoints" / "last.ckpt"
+    if resume and not last.is_file():
+        raise ConfigError(f"{last}: nothing to resume: no such checkpoint")
+    if not resume and last.is_file():
+        raise ConfigError(
+            f"{recipe.folder}: holds a run already: continue it with --resume, or choose another --output"
+        )
+    pl.seed_everything(recipe.seed, verbose=False)
+    torch.set_float32_matmul_precision("high")  # TensorFloat-32 where a GPU has it
+    return last if resume else None
 
 
 def prepare(recipe: RecipeConfig) -> tuple[CTCModel, list[Utterance], list[tuple[Utterance, str]], list[Utterance]]:
@@ -144,11 +155,17 @@ def split_usable(
 
 
 @rank_zero_only
-def _write_start(folder: Path, recipe: RecipeConfig, excluded: list[tuple[Utterance, str]], usable: int) -> None:
+def write_recipe(recipe: RunConfig) -> None:
+    """Make the run's folder, with recipe.yaml in it."""
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    (recipe.folder / "recipe.yaml").write_text(to_yaml(recipe))
+
+
+@rank_zero_only
+def _write_start(recipe: RecipeConfig, excluded: list[tuple[Utterance, str]], usable: int) -> None:
     """recipe.yaml and excluded.tsv."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(to_yaml(recipe))
-    path = folder / "excluded.tsv"
+    write_recipe(recipe)
+    path = recipe.folder / "excluded.tsv"
     path.write_text("".join(f"{row.id}\t{reason}\n" for row, reason in excluded))
     if excluded:
         print(f"left out {len(excluded)} of {usable + len(excluded)} training utterances: {path} says why")
@@ -182,13 +199,13 @@ def measure_cmvn(model: CTCModel, dataset: SpeechDataset, max_batch_seconds: flo
     statistics.store()
 
 
-def build_trainer(recipe: RecipeConfig) -> pl.Trainer:
-    """Lightning's Trainer with the recipe's own settings over this project's defaults."""
+def build_trainer(recipe: RunConfig, metric: str = SpeechModule.metric) -> pl.Trainer:
+    """Lightning's Trainer with the recipe's own settings over this project's defaults; metric: see RunModule."""
     folder = recipe.folder
     callbacks: list[pl.Callback] = [
         ModelCheckpoint(
-            folder / "checkpoints", "epoch{epoch:03d}-wer{valid_wer:.4f}", monitor="valid_rank",
-            save_top_k=recipe.average_best, save_weights_only=True, auto_insert_metric_name=False,
+            folder / "checkpoints", f"epoch{{epoch:03d}}-{metric.removeprefix('valid_')}{{{metric}:.4f}}",
+            monitor="valid_rank", save_top_k=recipe.average_best, save_weights_only=True, auto_insert_metric_name=False,
         ),
         LastCheckpoint(folder / "checkpoints" / "last.ckpt", recipe.checkpoint_steps),
         LearningRateMonitor("step"),
@@ -196,9 +213,9 @@ def build_trainer(recipe: RecipeConfig) -> pl.Trainer:
         LearningCurve(folder),
     ]  # fmt: skip
     bar = recipe.trainer.get("enable_progress_bar", sys.stderr.isatty())
-    callbacks.append(SpeechProgressBar() if bar else EpochLines())
+    callbacks.append(RunProgressBar() if bar else EpochLines())
     if recipe.early_stopping:
-        callbacks.append(EarlyStopping("valid_wer", patience=recipe.early_stopping))
+        callbacks.append(EarlyStopping(metric, patience=recipe.early_stopping))
     defaults: dict[str, Any] = {
         "max_epochs": 30, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "enable_progress_bar": bar,
     }  # fmt: skip
@@ -227,6 +244,7 @@ class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the co
         ".*LeafSpec.*is deprecated.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Found .* module.* in eval mode.*",
+        ".*your dataloader is not resumable.*",  # BucketBatchSampler's `position` resumes it exactly
     )
 
     def __enter__(self) -> None:  # type: ignore[override]
@@ -240,28 +258,38 @@ def finish(
     recipe: RecipeConfig, trainer: pl.Trainer, model: CTCModel, valid: list[Utterance], count: int, seconds: float
 ) -> Result:
     """Average the best checkpoints, score the validation set and once the test set, write the model folder."""
-    checkpoint = trainer.checkpoint_callback
-    assert isinstance(checkpoint, ModelCheckpoint)
-    ranked = sorted(checkpoint.best_k_models, key=lambda path: float(checkpoint.best_k_models[path]))
-    model.to(trainer.strategy.root_device).eval()
-    if ranked:
-        model.load_state_dict(average([_weights(Path(path)) for path in ranked]))
-    scored = evaluate(model, valid)
-    if len(ranked) > 1:
-        # A mean of networks far apart can be worse than the best of them: validation decides.
-        averaged = {name: value.clone() for name, value in model.state_dict().items()}
-        model.load_state_dict(_weights(Path(ranked[0])))
-        single = evaluate(model, valid)
-        if single.words.rate < scored.words.rate:
-            scored = single
-        else:
-            model.load_state_dict(averaged)
+    scored = choose_weights(trainer, model, lambda: evaluate(model, valid), lambda scored: scored.words.rate)
     test = evaluate(model, read_manifests(recipe.data.test, "test")) if recipe.data.test else None
     folder = recipe.folder
     model.save(folder / "model", model_card(recipe, model, scored, test, count, seconds))
     results = {"valid": scored.to_dict(), "test": test.to_dict() if test else None}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     return Result(folder, folder / "model", scored, test)
+
+
+Scored = TypeVar("Scored")
+
+
+def choose_weights(
+    trainer: pl.Trainer, model: torch.nn.Module, score: Callable[[], Scored], rank: Callable[[Scored], float]
+) -> Scored:
+    """Load the mean of the best checkpoints, or the best of them where its score ranks lower; return the score."""
+    checkpoint = trainer.checkpoint_callback
+    assert isinstance(checkpoint, ModelCheckpoint)
+    ranked = sorted(checkpoint.best_k_models, key=lambda path: float(checkpoint.best_k_models[path]))
+    model.to(trainer.strategy.root_device).eval()
+    if ranked:
+        model.load_state_dict(average([_weights(Path(path)) for path in ranked]))
+    scored = score()
+    if len(ranked) > 1:
+        # A mean of networks far apart can be worse than the best of them: validation decides.
+        averaged = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(_weights(Path(ranked[0])))
+        single = score()
+        if rank(single) < rank(scored):
+            return single
+        model.load_state_dict(averaged)
+    return scored
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:

@@ -1,5 +1,7 @@
 """The LightningModule: CTC loss (Graves et al., 2006), optimiser, schedule, metrics; and the DataModule.
 
+`RunModule` and `RunDataModule` hold what the training of a language model (asr.lm.recurrent_training) shares.
+
 Every random draw of a step (dropout, SpecAugment) is seeded by (seed, epoch, step, rank). So a run that is killed and
 resumed computes the same losses as one that is not.
 """
@@ -7,7 +9,7 @@ resumed computes the same losses as one that is not.
 import itertools
 import math
 import sys
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from asr.augment import SpecAugment
-from asr.config import OptimizerConfig, RecipeConfig, ScheduleConfig
+from asr.config import OptimizerConfig, RecipeConfig, RunConfig, ScheduleConfig
 from asr.data import Batch, BucketBatchSampler, SpeechDataset, batch_loader
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, DataError
@@ -35,24 +37,81 @@ class Validated(NamedTuple):
     num_tokens: int
 
 
-class SpeechModule(pl.LightningModule):
+class RunModule(pl.LightningModule):
+    """What all trainings share: clipping that is logged, optimiser, schedule, validation gathered from all ranks.
+
+    A validation logs `metric` and valid_rank, by which checkpoints are chosen; lower is better in both.
+    """
+
+    metric: ClassVar[str]  # what a validation is judged by
+    rate: ClassVar[str]  # name of what `trained` grows by in a second
+
+    def __init__(self, recipe: RunConfig, model: nn.Module):
+        super().__init__()
+        self.run = recipe
+        self.model = model
+        self.trained = 0.0  # amount of data trained on by this process, padding left out
+        self.validated: dict[Any, Any] = {}  # of this rank, by what names an example
+        self.samples: list[tuple[str, str, str]] = []  # id, reference, hypothesis of the last validation
+
+    def step_seed(self, batch_idx: int) -> tuple[int, ...]:
+        """What the random draws of a training step are seeded by."""
+        return self.run.seed, self.current_epoch, batch_idx, self.global_rank
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning clips, and says nothing of what it clipped.
+        norms = [p.grad.norm() for p in self.parameters() if p.grad is not None]
+        self.log("gradient_norm", torch.stack(norms).norm())
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def on_validation_epoch_start(self) -> None:
+        self.validated = {}
+
+    def gathered(self) -> dict[Any, Any]:
+        """What all ranks have validated; what two ranks have both seen counts once."""
+        if self.trainer.world_size == 1:
+            return self.validated
+        parts: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(parts, self.validated)
+        return {name: row for part in parts for name, row in part.items()}
+
+    def log_validation(self, values: dict[str, float]) -> None:
+        """Log what every rank has computed alike from what all have gathered; step a schedule that waits for it."""
+        self.log_dict(values, rank_zero_only=False)
+        plateau = self.lr_schedulers()
+        if isinstance(plateau, ReduceLROnPlateau) and not self.trainer.sanity_checking:
+            plateau.step(values[self.metric])
+
+    def configure_optimizers(self) -> Any:
+        optimizer = build_optimizer(self.run.optimizer, self.model)
+        steps = total_steps(self.trainer, len(self.trainer.datamodule.sampler("train")))  # type: ignore[attr-defined]
+        return {"optimizer": optimizer, "lr_scheduler": build_schedule(self.run.schedule, optimizer, steps)}
+
+
+class SpeechModule(RunModule):
     """Trains a CTCModel. Logs train_loss, gradient_norm, audio_seconds; valid_loss, _wer, _cer, _rank."""
 
+    metric = "valid_wer"
+    rate = "audio_h_per_h"
+    model: CTCModel
+    validated: dict[str, Validated]  # by id
+
     def __init__(self, recipe: RecipeConfig, model: CTCModel):
-        super().__init__()
+        super().__init__(recipe, model)
         self.recipe = recipe
-        self.model = model
         self.spec_augment = SpecAugment(recipe.spec_augment)
         self.decode = GreedyDecoder(model.tokenizer, model.seconds_per_frame)
-        self.validated: dict[str, Validated] = {}  # by id
-        self.samples: list[tuple[str, str, str]] = []  # id, reference, hypothesis of the last validation
-        self.audio_seconds = 0.0  # audio trained on by this process, padding left out
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.loss(batch, (self.recipe.seed, self.current_epoch, batch_idx, self.global_rank))
-        self.audio_seconds += int(batch.num_samples.sum()) / self.model.sample_rate
+        loss = self.loss(batch, self.step_seed(batch_idx))
+        self.trained += int(batch.num_samples.sum()) / self.model.sample_rate
         self.log("train_loss", loss, prog_bar=True, batch_size=len(batch.ids))
-        self.log("audio_seconds", self.audio_seconds, batch_size=len(batch.ids))
+        self.log("audio_seconds", self.trained, batch_size=len(batch.ids))
         return loss
 
     def loss(self, batch: Batch, seed: tuple[int, ...]) -> Tensor:
@@ -70,20 +129,6 @@ class SpeechModule(pl.LightningModule):
             raise DataError(_explain_non_finite(losses, batch))
         return loss
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        # Lightning clips, and says nothing of what it clipped.
-        norms = [p.grad.norm() for p in self.parameters() if p.grad is not None]
-        self.log("gradient_norm", torch.stack(norms).norm())
-        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-
-    def on_validation_epoch_start(self) -> None:
-        self.validated = {}
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         log_probs, num_frames = self.model(batch.waveforms, batch.num_samples)
         losses = ctc_losses(log_probs, num_frames, batch).tolist()
@@ -92,7 +137,7 @@ class SpeechModule(pl.LightningModule):
         self.validated.update(zip(batch.ids, itertools.starmap(Validated, rows), strict=True))
 
     def on_validation_epoch_end(self) -> None:
-        validated = self._gathered()
+        validated: dict[str, Validated] = self.gathered()
         references, hypotheses, losses, tokens = zip(*validated.values(), strict=True)
         loss = sum(losses) / max(1, sum(tokens))
         wer = count_errors(references, hypotheses, unit="word").rate
@@ -103,25 +148,8 @@ class SpeechModule(pl.LightningModule):
             # Checkpoints are chosen on WER and, where it is equal, as on a small set it often is, on the loss.
             "valid_rank": wer + 1e-6 * loss / (1 + loss),
         }
-        # Every rank has computed the same from what all have gathered.
-        self.log_dict(values, rank_zero_only=False)
-        plateau = self.lr_schedulers()
-        if isinstance(plateau, ReduceLROnPlateau) and not self.trainer.sanity_checking:
-            plateau.step(wer)
+        self.log_validation(values)
         self.samples = [(name, *validated[name][:2]) for name in sorted(validated)[: self.recipe.samples]]
-
-    def _gathered(self) -> dict[str, Validated]:
-        """The validated utterances of all ranks; what two ranks have both decoded counts once."""
-        if self.trainer.world_size == 1:
-            return self.validated
-        parts: list[Any] = [None] * self.trainer.world_size
-        torch.distributed.all_gather_object(parts, self.validated)
-        return {name: row for part in parts for name, row in part.items()}
-
-    def configure_optimizers(self) -> Any:
-        optimizer = build_optimizer(self.recipe.optimizer, self.model)
-        steps = total_steps(self.trainer, len(self.trainer.datamodule.sampler("train")))  # type: ignore[attr-defined]
-        return {"optimizer": optimizer, "lr_scheduler": build_schedule(self.recipe.schedule, optimizer, steps)}
 
 
 def total_steps(trainer: pl.Trainer, batches: int) -> int:
@@ -172,7 +200,7 @@ def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, ste
         plateau = ReduceLROnPlateau(optimizer, factor=config.factor, patience=config.patience)
         # Stepped after each validation by the module: Lightning skips it in an epoch that was resumed midway. It only
         # keeps the state in its checkpoints.
-        return {"scheduler": plateau, "monitor": "valid_wer", "frequency": sys.maxsize}
+        return {"scheduler": plateau, "monitor": "valid_rank", "frequency": sys.maxsize}
     warmup = max(1, round(config.warmup * steps))
 
     def share_of_peak(step: int) -> float:
@@ -187,25 +215,27 @@ def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, ste
     return {"scheduler": LambdaLR(optimizer, share_of_peak), "interval": "step"}
 
 
-class SpeechDataModule(pl.LightningDataModule):
-    """Training and validation batches of the recipe, sharded by rank."""
+class RunDataModule(pl.LightningDataModule):
+    """Training and validation batches, sharded by rank, of at most `max_batch` seconds (or tokens) after padding."""
 
-    def __init__(self, recipe: RecipeConfig, train: SpeechDataset, valid: SpeechDataset):
+    def __init__(self, datasets: dict[str, Any], max_batch: float, num_buckets: int, seed: int):
+        """datasets: "train" and "valid", of the kind that a BucketBatchSampler takes."""
         super().__init__()
-        self.recipe = recipe
-        self.datasets = {"train": train, "valid": valid}
+        self.datasets = datasets
+        self.max_batch = max_batch
+        self.num_buckets = num_buckets
+        self.seed = seed
 
     def sampler(self, split: str) -> BucketBatchSampler:
-        data = self.recipe.data
         trainer = self.trainer
         dataset = self.datasets[split]
         return BucketBatchSampler(
             dataset,
-            # A long validation utterance is decoded alone, never left out.
-            data.max_batch_seconds if split == "train" else max(data.max_batch_seconds, dataset.seconds.max()),
+            # What is too long is validated alone, never left out.
+            self.max_batch if split == "train" else max(self.max_batch, dataset.seconds.max()),
             shuffle=split == "train",
-            num_buckets=data.num_buckets,
-            seed=self.recipe.seed,
+            num_buckets=self.num_buckets,
+            seed=self.seed,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             position=self._position if split == "train" else lambda: (0, 0),
@@ -219,11 +249,27 @@ class SpeechDataModule(pl.LightningDataModule):
         # At an epoch's end the count still stands at the full number.
         return self.trainer.current_epoch, done if done < loop.max_batches else 0
 
+    def loader(self, sampler: BucketBatchSampler) -> DataLoader[Any]:
+        """A loader of the sampler's batches."""
+        raise NotImplementedError
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self.loader(self.sampler("train"))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self.loader(self.sampler("valid"))
+
+
+class SpeechDataModule(RunDataModule):
+    """The batches of a recipe."""
+
+    def __init__(self, recipe: RecipeConfig, train: SpeechDataset, valid: SpeechDataset):
+        data = recipe.data
+        super().__init__({"train": train, "valid": valid}, data.max_batch_seconds, data.num_buckets, recipe.seed)
+        self.num_workers = data.num_workers
+
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device, non_blocking=True)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        return batch_loader(self.sampler("train"), self.recipe.data.num_workers, torch.cuda.is_available())
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        return batch_loader(self.sampler("valid"), self.recipe.data.num_workers, torch.cuda.is_available())
+    def loader(self, sampler: BucketBatchSampler) -> DataLoader[Batch]:
+        return batch_loader(sampler, self.num_workers, torch.cuda.is_available())
