@@ -1,4 +1,4 @@
-"""The command line: asr prepare | info | train | transcribe | evaluate | score | demo.
+"""The command line: asr prepare | info | train | transcribe | evaluate | align | score | lm | export | demo.
 
 Only the argument parser is built here; each command imports what it needs when it runs, so that help answers at once.
 A user's mistake (asr.errors.UserError) prints its message and exits 2; `--debug` shows the traceback.
@@ -27,7 +27,10 @@ def build_parser() -> argparse.ArgumentParser:
         ("train", "train a recogniser from a recipe", commands.train),
         ("transcribe", "audio files to text", commands.transcribe),
         ("evaluate", "word error rate of a model on manifests", commands.evaluate),
+        ("align", "when each word of a known text is said", commands.align),
         ("score", "word error rate of given hypotheses", commands.score),
+        ("lm", "build, measure, prune and mix language models", commands.lm),
+        ("export", "a model as ONNX, also in int8", commands.export),
         ("demo", "train and test a spoken-digit recogniser in about a minute", commands.demo),
     ):
         subparser = subparsers.add_parser(
@@ -43,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
-    if rest and args.command != "train":
+    if rest and "train" not in (args.command, getattr(args, "subcommand", None)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.overrides = rest
     try:

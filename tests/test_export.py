@@ -1,0 +1,219 @@
+"""Exported models: PyTorch's log-probs for all networks, batches and lengths; folders that work as any other."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+pytest.importorskip("onnx", reason="the extra onnx is not installed")
+pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+
+import onnx
+
+from asr import manifest
+from asr.cli import main
+from asr.encoders.recurrent import RecurrentConfig
+from asr.errors import ModelError
+from asr.evaluate import evaluate
+from asr.export import FEATURES_FILE, export
+from asr.features import FeatureConfig
+from asr.model import CTCModel, ModelConfig
+from asr.model_folder import load_model_folder
+from asr.onnx_model import FILE, OnnxModel
+from asr.text import CharacterTokenizer
+from asr.transcribe import Transcriber
+from tests.tones import RATE, tone_waveform, write_tones
+
+CONFIGS: dict[str, tuple[dict, dict]] = {
+    "lstm": ({}, {}),
+    "lstm, one direction, projected": ({}, {"bidirectional": False, "projection": 6, "subsampling_factor": 2}),
+    "gru": ({"deltas": 2}, {"cell": "gru", "subsampling": "stack", "subsampling_factor": 3}),
+    "gru, one direction": ({"cmvn": "none"}, {"cell": "gru", "bidirectional": False, "subsampling_factor": 1}),
+    "rnn_tanh": ({"kind": "mfcc", "num_ceps": 13, "cmvn": "global"}, {"cell": "rnn_tanh", "layer_norm": False}),
+    "rnn_relu": ({"kind": "spectrogram"}, {"cell": "rnn_relu", "subsampling": "stack", "subsampling_factor": 1}),
+}
+
+
+def make(features: dict, encoder: dict) -> CTCModel:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        FeatureConfig(**{"sample_rate": RATE, "num_filters": 20} | features),
+        RecurrentConfig(**{"num_layers": 2, "hidden_size": 8, "conv_channels": 4} | encoder),
+    )
+    model = CTCModel(config, CharacterTokenizer.build(["ABCDE FGHIJ"]))
+    if config.features.cmvn == "global":
+        model.features.mean.uniform_(-1, 1)
+        model.features.std.uniform_(1, 2)
+    return model.eval()
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[CTCModel, Path]:
+    """A model of each kind, and the folder of its export."""
+    folder = tmp_path_factory.mktemp("pair")
+    model = make(*CONFIGS[request.param])
+    model.save(folder / "model")
+    export(folder / "model", folder / "onnx")
+    return model, folder / "onnx"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder, its export and its export in int8, and four recordings."""
+    folder = tmp_path_factory.mktemp("export")
+    make({}, {}).save(folder / "model", "# A card")
+    (folder / "model" / "lm").mkdir()
+    (folder / "model" / "lm" / "words.arpa").write_text("a language model")
+    assert main(["export", str(folder / "model"), "--output", str(folder / "onnx")]) == 0
+    assert main(["export", str(folder / "model"), "--output", str(folder / "int8"), "--int8"]) == 0
+    write_tones(folder)
+    return folder
+
+
+@torch.inference_mode()
+def test_log_probs_are_pytorch_s(pair: tuple[CTCModel, Path]) -> None:
+    model, exported = pair[0], load_model_folder(pair[1])
+    assert isinstance(exported, OnnxModel)
+    assert exported.seconds_per_frame == pytest.approx(model.seconds_per_frame)
+    assert exported.sample_rate == RATE and exported.tokenizer.tokens == model.tokenizer.tokens
+    for seconds in ([0.5], [0.004], [0.3, 1.1, 0.02], [0.9, 0.9, 0.7, 0.1, 0.35]):
+        num_samples = torch.tensor([int(length * RATE) for length in seconds])
+        waveforms = pad_sequence([0.2 * torch.randn(count) for count in num_samples], batch_first=True)
+        wanted, num_frames = model(waveforms, num_samples)
+        found, counts = exported(waveforms, num_samples)
+        assert counts.tolist() == num_frames.tolist() == exported.output_frames(num_samples).tolist()
+        assert found.dtype == torch.float32
+        for i, count in enumerate(counts.tolist()):
+            torch.testing.assert_close(found[i, :count], wanted[i, :count], atol=1e-4, rtol=0)
+            alone, _ = exported(waveforms[i : i + 1, : num_samples[i]], num_samples[i : i + 1])
+            torch.testing.assert_close(found[i, :count], alone[0], atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_both_graphs_one_after_the_other_without_pytorch(pair: tuple[CTCModel, Path]) -> None:
+    """To rounding: of the features of noise, in which no band is empty, the logarithms can be compared."""
+    import onnxruntime
+
+    model, folder = pair
+    first, second = (onnxruntime.InferenceSession(folder / name) for name in (FEATURES_FILE, FILE))
+    num_samples = torch.tensor([4_000, 9_100, 150])
+    waveforms = pad_sequence([0.2 * torch.randn(count) for count in num_samples], batch_first=True)
+    feed = {"waveforms": waveforms.numpy(), "num_samples": num_samples.numpy()}
+    features, num_frames = first.run(["features", "num_frames"], feed)
+    expected, counts = model.features(waveforms, num_samples)
+    assert num_frames.tolist() == counts.tolist()
+    torch.testing.assert_close(torch.from_numpy(features), expected, atol=2e-3, rtol=0)
+    found, _ = second.run(None, {"features": features, "num_frames": num_frames})
+    wanted, counts = model(waveforms, num_samples)
+    for row, other, count in zip(found, wanted, counts, strict=True):
+        torch.testing.assert_close(torch.from_numpy(row[:count]), other[:count], atol=1e-3, rtol=0)
+
+
+@torch.inference_mode()
+def test_empty_bands_and_silence_are_pytorch_s_too(folder: Path) -> None:
+    """Where the logarithm is of rounding errors, equal features are the same features."""
+    model, exported = load_model_folder(folder / "model"), load_model_folder(folder / "onnx")
+    time = torch.arange(RATE) / RATE
+    for waveform in (torch.zeros(RATE), 0.5 * torch.sin(2 * torch.pi * 440 * time)):
+        wanted, _ = model(waveform[None], torch.tensor([RATE]))
+        found, _ = exported(waveform[None], torch.tensor([RATE]))
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+
+
+def test_the_folder_is_whole(folder: Path) -> None:
+    assert {path.name for path in (folder / "onnx").iterdir()} == {
+        "config.json",
+        FILE,
+        FEATURES_FILE,
+        "tokens.txt",
+        "README.md",
+        "lm",
+    }
+    assert (folder / "onnx" / "lm" / "words.arpa").is_file()
+    card = (folder / "int8" / "README.md").read_text()
+    assert card.startswith("# A card") and "int8" in card
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"model", "onnx", "int8"}
+
+
+def test_int8_quantises_the_lstm_and_the_head(folder: Path) -> None:
+    nodes = onnx.load(folder / "int8" / FILE).graph.node
+    assert [node.op_type for node in nodes if "LSTM" in node.op_type] == ["DynamicQuantizeLSTM"] * 4
+    assert not [node for node in nodes if node.op_type in ("MatMul", "ConvInteger")]
+    waveforms, num_samples = torch.randn(1, RATE), torch.tensor([RATE])
+    wanted, _ = load_model_folder(folder / "onnx")(waveforms, num_samples)
+    found, _ = load_model_folder(folder / "int8")(waveforms, num_samples)
+    assert 0 < (found - wanted).abs().max() < 0.1
+
+
+def test_transcribes_and_evaluates_as_the_model_does(folder: Path) -> None:
+    model, exported = load_model_folder(folder / "model"), load_model_folder(folder / "onnx")
+    waveform = tone_waveform("BAD CAB")
+    found, wanted = (Transcriber(either).recognise([waveform])[0] for either in (exported, model))
+    assert found.text == wanted.text and found.score == pytest.approx(wanted.score, abs=1e-2)
+    rows = manifest.read(folder / "tones.jsonl")
+    results = [evaluate(either, rows) for either in (model, exported)]  # type: ignore[arg-type]
+    assert results[0].words == results[1].words and results[0].characters == results[1].characters
+
+
+def test_align_takes_an_exported_model(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["align", str(folder / "tones0.wav"), "BAD CAB", "--model"]
+    assert main([*words, str(folder / "model")]) == 0
+    expected = capsys.readouterr().out
+    assert main([*words, str(folder / "onnx")]) == 0
+    assert capsys.readouterr().out == expected
+
+
+def test_mistakes_are_one_message(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    def message(*words: str) -> str:
+        assert main(["export", *words]) == 2
+        return capsys.readouterr().err
+
+    assert "exists already" in message(str(folder / "model"), "--output", str(folder / "onnx"))
+    assert "no such model folder" in message(str(tmp_path / "none"), "--output", str(tmp_path / "out"))
+    make({}, {"cell": "gru"}).save(tmp_path / "gru")
+    assert "lstm layers only; this model has gru" in message(
+        str(tmp_path / "gru"), "--output", str(tmp_path / "out"), "--int8"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_missing_packages_are_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ModelError, match=rf"{package}: pip install 'asr\[onnx\]'"):
+        export(folder / "model", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    if package == "onnxruntime":
+        with pytest.raises(ModelError, match=r"exported models need onnxruntime: pip install 'asr\[onnx\]'"):
+            load_model_folder(folder / "onnx")
+    else:
+        load_model_folder(folder / "onnx")  # running needs onnxruntime alone
+
+
+def test_broken_folders_say_what_is_wrong(folder: Path, tmp_path: Path) -> None:
+    whole = (folder / "onnx" / FILE).read_bytes()
+    with pytest.raises(ModelError, match="no such model folder"):
+        load_model_folder(tmp_path / "none")
+    with pytest.raises(ModelError, match="run on the CPU, not on 'cuda'"):
+        load_model_folder(folder / "onnx", "cuda")
+    with pytest.raises(ModelError, match="device 'nonsense' cannot be used"):
+        load_model_folder(folder / "model", "nonsense")
+    (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=r"model\.onnx: the model cannot be loaded"):
+        load_model_folder(tmp_path)
+    (tmp_path / FILE).write_bytes(whole)
+    with pytest.raises(ModelError, match=r"tokens\.txt: the tokens cannot be read"):
+        load_model_folder(tmp_path)
+    (tmp_path / "tokens.txt").write_text("<blank>\nA\n")
+    with pytest.raises(ModelError, match=r"tokens\.txt has 2 tokens, the model has 12"):
+        load_model_folder(tmp_path)
+    other = onnx.load_from_string(whole)
+    onnx.helper.set_model_props(other, {"asr.format": "99", "asr.tokenizer": json.dumps({})})
+    onnx.save(other, tmp_path / FILE)
+    with pytest.raises(ModelError, match="format 99, wanted 1"):
+        load_model_folder(tmp_path)
