@@ -39,6 +39,22 @@ class Lexicon(NamedTuple):
     lm_label: np.ndarray  # (words,) int32: the language model's number of each word
 
 
+class Tree(NamedTuple):
+    """Prefixes by number, 0 being the empty one; each knows its parent, its first child and its next sibling."""
+
+    parent: np.ndarray
+    child: np.ndarray
+    sibling: np.ndarray
+    token: np.ndarray  # the last
+    label: np.ndarray  # the word that the last token completes, or NONE
+    node: np.ndarray  # of the lexicon
+    lm_state: np.ndarray
+    hot_state: np.ndarray
+    lm_score: np.ndarray  # ln P of the words so far, unweighted
+    earned: np.ndarray  # all weighted scores but acoustic and lookahead
+    slot: np.ndarray  # place in the beam, or NONE
+
+
 class Settings(NamedTuple):
     blank: int
     boundary: int  # token that ends a word and need not be heard at the end of the utterance; NONE: there is none
@@ -102,27 +118,15 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
     """log_probs (T, V) float32 -> what was found, never nothing."""
     num_frames, vocab_size = log_probs.shape
     beam = s.beam_size
-    # Prefixes: a tree, in which each knows its parent, its first child and its next sibling. Only prefixes that were
-    # once in the beam are kept, so that their number is known.
-    capacity = 1 + num_frames * beam
-    parent = np.full(capacity, NONE, np.int32)
-    child = np.full(capacity, NONE, np.int32)
-    sibling = np.full(capacity, NONE, np.int32)
-    token = np.full(capacity, NONE, np.int32)
-    label = np.full(capacity, NONE, np.int32)
-    node = np.zeros(capacity, np.int32)
-    lm_state = np.zeros(capacity, np.int32)
-    hot_state = np.zeros(capacity, np.int32)
-    lm_score = np.zeros(capacity)  # ln P of the words so far, unweighted
-    earned = np.zeros(capacity)  # all weighted scores but acoustic and lookahead
-    slot = np.full(capacity, NONE, np.int32)  # place in the beam
-    lm_state[0], hot_state[0] = s.lm_start, s.hot_start
+    # Only prefixes that were once in the beam are kept, so that their number is known.
+    tree = _new_tree(1 + num_frames * beam)
+    tree.lm_state[0], tree.hot_state[0] = s.lm_start, s.hot_start
     count = 1
 
     active = np.zeros(beam, np.int32)
     p_blank, p_token = np.full(beam, -np.inf), np.full(beam, -np.inf)
     next_blank, next_token = np.full(beam, -np.inf), np.full(beam, -np.inf)
-    p_blank[0], slot[0], width = 0.0, 0, 1
+    p_blank[0], tree.slot[0], width = 0.0, 0, 1
 
     # Candidates: ways to go on from the beam that are not in it, their numbers and their scores.
     room = beam * 8 + 64
@@ -140,8 +144,8 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
             prefix = active[i]
             whole = _logadd(p_blank[i], p_token[i])
             next_blank[i] = whole + frame[s.blank]
-            next_token[i] = p_token[i] + frame[token[prefix]] if token[prefix] != NONE else -np.inf
-            rank = _logadd(next_blank[i], next_token[i]) + earned[prefix] + lexicon.lookahead[node[prefix]]
+            next_token[i] = p_token[i] + frame[tree.token[prefix]] if tree.token[prefix] != NONE else -np.inf
+            rank = _logadd(next_blank[i], next_token[i]) + tree.earned[prefix] + lexicon.lookahead[tree.node[prefix]]
             best = max(best, rank)
         # What leads to a prefix already in the beam is added once all of the beam has been seen: above, each prefix's
         # own staying has set its sums.
@@ -149,11 +153,11 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
         for i in range(width):
             prefix = active[i]
             whole = _logadd(p_blank[i], p_token[i])
-            for arc in range(lexicon.arc_start[node[prefix]], lexicon.arc_start[node[prefix] + 1]):
+            for arc in range(lexicon.arc_start[tree.node[prefix]], lexicon.arc_start[tree.node[prefix] + 1]):
                 heard = lexicon.arc_token[arc]
                 if frame[heard] < cutoff:
                     continue
-                acoustic = (p_blank[i] if heard == token[prefix] else whole) + frame[heard]
+                acoustic = (p_blank[i] if heard == tree.token[prefix] else whole) + frame[heard]
                 if acoustic == -np.inf:
                     continue
                 entered = lexicon.arc_node[arc]
@@ -163,13 +167,15 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
                 for place in range(first, lexicon.label_start[entered + 1]):
                     word = lexicon.label[place] if place >= lexicon.label_start[entered] else NONE
                     into = entered if word == NONE else 0
-                    known = child[prefix]
-                    while known != NONE and (token[known] != heard or label[known] != word or node[known] != into):
-                        known = sibling[known]
-                    if known != NONE and slot[known] != NONE:
-                        j = slot[known]
+                    known = tree.child[prefix]
+                    while known != NONE and (
+                        tree.token[known] != heard or tree.label[known] != word or tree.node[known] != into
+                    ):
+                        known = tree.sibling[known]
+                    if known != NONE and tree.slot[known] != NONE:
+                        j = tree.slot[known]
                         next_token[j] = _logadd(next_token[j], acoustic)
-                        total = _logadd(next_blank[j], next_token[j]) + earned[known] + lexicon.lookahead[into]
+                        total = _logadd(next_blank[j], next_token[j]) + tree.earned[known] + lexicon.lookahead[into]
                         best = max(best, total)
                         continue
                     if num_candidates == room:
@@ -186,11 +192,11 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
                             room *= 2
                             ranking = np.empty(room + beam)
                     if known != NONE:
-                        said, gained = lm_score[known], earned[known]
-                        in_lm, in_hot = lm_state[known], hot_state[known]
+                        said, gained = tree.lm_score[known], tree.earned[known]
+                        in_lm, in_hot = tree.lm_state[known], tree.hot_state[known]
                     else:
-                        said, gained = lm_score[prefix], earned[prefix] + lexicon.arc_score[arc]
-                        in_lm, in_hot = lm_state[prefix], hot_state[prefix]
+                        said, gained = tree.lm_score[prefix], tree.earned[prefix] + lexicon.arc_score[arc]
+                        in_lm, in_hot = tree.lm_state[prefix], tree.hot_state[prefix]
                         if word != NONE:
                             new, in_lm = step(lm, in_lm, lexicon.lm_label[word])
                             hot, in_hot = step(hotwords, in_hot, word)
@@ -210,7 +216,7 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
         ranked = 0
         for i in range(width):
             prefix = active[i]
-            rank = _logadd(next_blank[i], next_token[i]) + earned[prefix] + lexicon.lookahead[node[prefix]]
+            rank = _logadd(next_blank[i], next_token[i]) + tree.earned[prefix] + lexicon.lookahead[tree.node[prefix]]
             if rank >= limit:
                 ranking[ranked] = rank
                 ranked += 1
@@ -223,11 +229,11 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
         kept = 0
         for i in range(width):
             prefix = active[i]
-            rank = _logadd(next_blank[i], next_token[i]) + earned[prefix] + lexicon.lookahead[node[prefix]]
-            slot[prefix] = NONE
+            rank = _logadd(next_blank[i], next_token[i]) + tree.earned[prefix] + lexicon.lookahead[tree.node[prefix]]
+            tree.slot[prefix] = NONE
             if rank >= limit and kept < beam:
                 active[kept], p_blank[kept], p_token[kept] = prefix, next_blank[i], next_token[i]
-                slot[prefix] = kept
+                tree.slot[prefix] = kept
                 kept += 1
         for c in range(num_candidates):
             if c_scores[c, TOTAL] < limit or kept == beam:
@@ -237,35 +243,66 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
             if prefix == NONE:
                 prefix, above = count, ids[PARENT]
                 count += 1
-                parent[prefix], sibling[prefix], child[above] = above, child[above], prefix
-                token[prefix], label[prefix], node[prefix] = ids[TOKEN], ids[LABEL], ids[NODE]
-                lm_state[prefix], hot_state[prefix] = ids[LM_STATE], ids[HOT_STATE]
-                lm_score[prefix], earned[prefix] = scores[LM], scores[EARNED]
+                tree.parent[prefix], tree.sibling[prefix], tree.child[above] = above, tree.child[above], prefix
+                tree.token[prefix], tree.label[prefix], tree.node[prefix] = ids[TOKEN], ids[LABEL], ids[NODE]
+                tree.lm_state[prefix], tree.hot_state[prefix] = ids[LM_STATE], ids[HOT_STATE]
+                tree.lm_score[prefix], tree.earned[prefix] = scores[LM], scores[EARNED]
             active[kept], p_blank[kept], p_token[kept] = prefix, -np.inf, scores[ACOUSTIC]
-            slot[prefix] = kept
+            tree.slot[prefix] = kept
             kept += 1
         width = kept
 
-    # The end of the utterance ends words, where their last token need not be heard; and the sentence.
-    results = 0
+    acoustics = np.empty(width)
     for i in range(width):
-        n = node[active[i]]
+        acoustics[i] = _logadd(p_blank[i], p_token[i])
+    return _end(tree, active[:width], acoustics, lexicon, lm, hotwords, s)
+
+
+@njit(cache=True, nogil=True)
+def _new_tree(capacity: int) -> Tree:
+    return Tree(
+        parent=np.full(capacity, NONE, np.int32),
+        child=np.full(capacity, NONE, np.int32),
+        sibling=np.full(capacity, NONE, np.int32),
+        token=np.full(capacity, NONE, np.int32),
+        label=np.full(capacity, NONE, np.int32),
+        node=np.zeros(capacity, np.int32),
+        lm_state=np.zeros(capacity, np.int32),
+        hot_state=np.zeros(capacity, np.int32),
+        lm_score=np.zeros(capacity),
+        earned=np.zeros(capacity),
+        slot=np.full(capacity, NONE, np.int32),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _end(
+    tree: Tree,
+    active: np.ndarray,
+    acoustics: np.ndarray,
+    lexicon: Lexicon,
+    lm: Automaton,
+    hotwords: Automaton,
+    s: Settings,
+) -> Found:
+    """The end of the utterance ends words, where their last token need not be heard; and the sentence.
+
+    active, acoustics (width,): the beam's prefixes and their acoustic log-probabilities.
+    """
+    results = 0
+    for i in range(len(active)):
+        n = tree.node[active[i]]
         results += 1
         for arc in range(lexicon.arc_start[n], lexicon.arc_start[n + 1]):
             results += lexicon.label_start[lexicon.arc_node[arc] + 1] - lexicon.label_start[lexicon.arc_node[arc]]
     f_prefix, f_label = np.empty(results, np.int32), np.full(results, NONE, np.int32)
     f_acoustic, f_lm, f_total = np.empty(results), np.empty(results), np.empty(results)
     f_complete = np.zeros(results, np.bool_)
-    results = longest = 0
-    for i in range(width):
+    results = 0
+    for i in range(len(active)):
         prefix = active[i]
-        n = node[prefix]
-        acoustic = _logadd(p_blank[i], p_token[i])
-        length, above = 0, prefix
-        while above > 0:
-            length += 1
-            above = parent[above]
-        longest = max(longest, length)
+        n = tree.node[prefix]
+        acoustic = acoustics[i]
         first = lexicon.arc_start[n] if n > 0 and s.boundary != NONE else lexicon.arc_start[n + 1]
         for arc in range(first - 1, lexicon.arc_start[n + 1]):
             # Before the arcs, so to speak, the prefix as it stands.
@@ -277,7 +314,7 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
             for place in range(start, stop):
                 word = lexicon.label[place] if place >= 0 else NONE
                 said, hot, extra = 0.0, 0.0, 0.0
-                state, hot_now = lm_state[prefix], hot_state[prefix]
+                state, hot_now = tree.lm_state[prefix], tree.hot_state[prefix]
                 if word != NONE:
                     said, state = step(lm, state, lexicon.lm_label[word])
                     hot, hot_now = step(hotwords, hot_now, word)
@@ -289,25 +326,31 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
                 closed, hot_now = step(hotwords, hot_now, s.hot_end)
                 refund, hot_now = step(hotwords, hot_now, NONE)
                 f_prefix[results], f_label[results] = prefix, word
-                f_acoustic[results], f_lm[results] = acoustic, lm_score[prefix] + said
-                f_total[results] = acoustic + earned[prefix] + s.lm_weight * said + extra + hot + closed + refund
+                f_acoustic[results], f_lm[results] = acoustic, tree.lm_score[prefix] + said
+                f_total[results] = acoustic + tree.earned[prefix] + s.lm_weight * said + extra + hot + closed + refund
                 f_complete[results] = word != NONE or n == 0
                 results += 1
     rank_of = np.argsort(-f_total[:results], kind="mergesort")
-    tokens = np.full((results, longest), NONE, np.int32)
-    labels = np.full((results, longest), NONE, np.int32)
-    lengths = np.zeros(results, np.int64)
-    for r in range(results):
-        i = rank_of[r]
-        length, above = 0, f_prefix[i]
-        while above > 0:
-            length += 1
-            above = parent[above]
-        lengths[r] = length
-        above, place = f_prefix[i], length - 1
-        while above > 0:
-            tokens[r, place], labels[r, place] = token[above], label[above]
-            above, place = parent[above], place - 1
-        if f_label[i] != NONE:
-            labels[r, length - 1] = f_label[i]
+    tokens, labels, lengths = _trace_back(tree, f_prefix[rank_of], f_label[rank_of])
     return Found(tokens, labels, lengths, f_acoustic[rank_of], f_lm[rank_of], f_total[rank_of], f_complete[rank_of])
+
+
+@njit(cache=True, nogil=True)
+def _trace_back(tree: Tree, prefixes: np.ndarray, last_labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """tokens (F, U), labels (F, U), lengths (F,). last_labels: words that the end of the utterance completes."""
+    lengths = np.zeros(len(prefixes), np.int64)
+    for r in range(len(prefixes)):
+        prefix = prefixes[r]
+        while prefix > 0:
+            lengths[r] += 1
+            prefix = tree.parent[prefix]
+    tokens = np.full((len(prefixes), lengths.max()), NONE, np.int32)
+    labels = np.full((len(prefixes), lengths.max()), NONE, np.int32)
+    for r in range(len(prefixes)):
+        prefix, place = prefixes[r], lengths[r] - 1
+        while prefix > 0:
+            tokens[r, place], labels[r, place] = tree.token[prefix], tree.label[prefix]
+            prefix, place = tree.parent[prefix], place - 1
+        if last_labels[r] != NONE:
+            labels[r, lengths[r] - 1] = last_labels[r]
+    return tokens, labels, lengths
