@@ -28,6 +28,8 @@ Lexicon = dict[str, list[Pronunciation]]
 """Upper-case word -> its pronunciations, the one to train with first."""
 
 FILE = "lexicon.txt"
+NUMBER = re.compile(r"[\d.]+")
+VARIANT = re.compile(r"(?<=.)\(\d+\)$")  # CMUdict's mark of a further pronunciation
 LISTED = 20  # mistakes that one message lists; the others are counted
 
 
@@ -53,10 +55,10 @@ def read_lexicon(path: Path | str) -> Lexicon:
         word, *phones = line.partition(" #")[0].split() or [""]
         if not word or word.startswith((";;;", "#", "<", "!", "[")):
             continue
-        if not phones or re.fullmatch(r"[\d.]+", phones[0]):
+        if not phones or NUMBER.fullmatch(phones[0]):
             problems.append(f"{path}:{number}: found {line.strip()!r}")
             continue
-        known = lexicon.setdefault(re.sub(r"(?<=.)\(\d+\)$", "", word).upper(), [])
+        known = lexicon.setdefault(VARIANT.sub("", word).upper(), [])
         pronunciation = tuple([STRESSED.get(phone, phone) for phone in phones])
         if pronunciation not in known:
             known.append(pronunciation)
