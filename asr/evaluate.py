@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from asr.data import BucketBatchSampler, SpeechDataset, batch_loader
+from asr.data import SpeechDataset
 from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
+from asr.emissions import emissions
 from asr.manifest import Utterance
-from asr.model import CTCModel
 from asr.scoring import ErrorCounts, count_errors, finite
+
+if TYPE_CHECKING:
+    from asr.model_folder import AcousticModel
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,8 @@ class Evaluation:
         )
 
 
-@torch.inference_mode()
 def evaluate(
-    model: CTCModel,
+    model: "AcousticModel",
     utterances: Sequence[Utterance],
     decoder: Decoder | None = None,
     *,
@@ -69,18 +69,15 @@ def evaluate(
     for a phone model TextError where a word has no pronunciation.
     """
     decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
-    phones = model.tokenizer.kind == "phones"
+    # A search with a lexicon finds words, whatever the model's units.
+    phones = model.tokenizer.kind == "phones" and getattr(decoder, "unit", None) != "word"
     # Words are scored as they stand: symbols that a model does not know are its errors.
     dataset = SpeechDataset(utterances, model.tokenizer if phones else None, model.sample_rate)
     started = time.perf_counter()
     found: dict[int, Hypothesis] = {}
-    sampler = BucketBatchSampler(dataset, max(max_batch_seconds, dataset.seconds.max()), shuffle=False)
-    order = [item.row for items in sampler for item in items]
-    for batch in batch_loader(sampler):
-        log_probs, num_frames = model(batch.waveforms.to(model.device), batch.num_samples.to(model.device))
-        for best in decoder(log_probs, num_frames):
-            found[order[len(found)]] = best[0]
-        progress(len(batch.ids))
+    for rows, log_probs, num_frames in emissions(model, dataset, max_batch_seconds):
+        found.update((row, lists[0]) for row, lists in zip(rows, decoder(log_probs, num_frames), strict=True))
+        progress(len(rows))
     elapsed = time.perf_counter() - started
     hypotheses = [found[i] for i in range(len(dataset))]
     texts = [hypothesis.text for hypothesis in hypotheses]

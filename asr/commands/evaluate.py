@@ -1,6 +1,7 @@
 """Word error rate of a model on manifests.
 
     asr evaluate runs/digits/model data/fsdd/test.jsonl --json result.json
+    asr evaluate runs/speechocean762-phones/model data/speechocean762/test.jsonl --lm lm
 
 Errors are counted over all utterances, then divided by the reference's words (phones, for a model of phones).
 """
@@ -8,6 +9,8 @@ Errors are counted over all utterances, then divided by the reference's words (p
 import argparse
 import json
 from pathlib import Path
+
+from asr.commands import decoding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hypotheses", metavar="FILE", help="write id, text and pred_text as JSONL to this file")
     parser.add_argument("--max-batch-seconds", type=float, default=120.0, help="audio in a batch (default: 120)")
     parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
+    decoding.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,14 +29,15 @@ def run(args: argparse.Namespace) -> int:
     from asr import manifest
     from asr.errors import ManifestError
     from asr.evaluate import evaluate
-    from asr.transcribe import Transcriber
+    from asr.model_folder import load_model_folder
 
     utterances = manifest.read_all(args.manifests)
     if not utterances:
         raise ManifestError(f"{', '.join(args.manifests)}: no utterances to evaluate")
-    model = Transcriber.load(args.model, device=args.device).model
+    model = load_model_folder(args.model, args.device)
+    decoder = decoding.build(args, model)
     with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
-        result = evaluate(model, utterances, max_batch_seconds=args.max_batch_seconds, progress=bar.update)
+        result = evaluate(model, utterances, decoder, max_batch_seconds=args.max_batch_seconds, progress=bar.update)
     print(result.summary())
     if args.json:
         Path(args.json).write_text(json.dumps(result.to_dict(), indent=2) + "\n")
