@@ -3,6 +3,7 @@
 Every draw comes from a generator that is given, so that the same seed makes the same speech.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,7 +102,9 @@ class _Sounds:
 
     def __init__(self, folder: str, name: str, sample_rate: int, channel: int | None = None):
         """name: of the setting that the folder comes from. No folder: no files."""
-        paths = Path(folder).rglob("*") if folder else []
+        # Links are followed: they are how one takes some kinds of noise and leaves others for testing.
+        walk = os.walk(folder, followlinks=True) if folder else ()
+        paths = (Path(place) / name for place, _, names in walk for name in names)
         self.files = sorted(path for path in paths if path.suffix.lower() in ENDINGS and path.is_file())
         if folder and not self.files:
             found = "no sound files in it" if Path(folder).is_dir() else "no such folder"

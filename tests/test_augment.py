@@ -249,6 +249,17 @@ def test_it_travels_to_worker_processes(sounds: Path) -> None:
     assert np.array_equal(here, there)
 
 
+def test_links_to_folders_are_followed(sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "chosen").mkdir()
+    (tmp_path / "chosen" / "kind").symlink_to(sounds / "noise", target_is_directory=True)
+    speech = tone(440)
+    linked, direct = (
+        Augmenter(replace(CLEAN, noise=NoiseConfig(str(folder), probability=1.0)), RATE)
+        for folder in (tmp_path / "chosen", sounds / "noise")
+    )
+    assert np.array_equal(linked(speech, np.random.default_rng(1)), direct(speech, np.random.default_rng(1)))
+
+
 @pytest.mark.parametrize("section, config", [("noise", NoiseConfig), ("rooms", RoomConfig)])
 def test_folders_without_sounds_are_refused(tmp_path: Path, section: str, config: type) -> None:
     missing = replace(CLEAN, **{section: config(str(tmp_path / "nowhere"))})
