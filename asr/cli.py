@@ -1,4 +1,4 @@
-"""The command line: asr prepare | info | train | transcribe | evaluate | align | score | lm | export | demo.
+"""The command line: asr prepare | info | train | transcribe | evaluate | align | score | compare | lm | export | demo.
 
 Only the argument parser is built here; each command imports what it needs when it runs, so that help answers at once.
 A user's mistake (asr.errors.UserError) prints its message and exits 2; `--debug` shows the traceback.
@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("evaluate", "word error rate of a model on manifests", commands.evaluate),
         ("align", "when each word of a known text is said", commands.align),
         ("score", "word error rate of given hypotheses", commands.score),
+        ("compare", "is one set of hypotheses better than another?", commands.compare),
         ("lm", "build, measure, prune and mix language models", commands.lm),
         ("export", "a model as ONNX, also in int8", commands.export),
         ("demo", "train and test a spoken-digit recogniser in about a minute", commands.demo),

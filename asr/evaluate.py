@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from asr.data import SpeechDataset
@@ -10,7 +11,8 @@ from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.emissions import emissions
 from asr.manifest import Utterance
-from asr.scoring import ErrorCounts, count_errors, finite
+from asr.scoring import ErrorCounts, align_all, count_alignment, count_errors, finite
+from asr.statistics import Interval, grouped, rate_interval
 
 if TYPE_CHECKING:
     from asr.model_folder import AcousticModel
@@ -21,6 +23,7 @@ class Evaluation:
     """Hypotheses for a set of utterances, and their error counts over the whole set."""
 
     ids: list[str]
+    speakers: list[str | None]
     references: list[str]
     hypotheses: list[Hypothesis]
     words: ErrorCounts  # phones, for a model of phones
@@ -34,12 +37,45 @@ class Evaluation:
         """Real-time factor: processing time over audio time, decoding of files included."""
         return self.processing_seconds / self.audio_seconds if self.audio_seconds else 0.0
 
+    @property
+    def sentence_error_rate(self) -> float:
+        """Share of utterances with an error."""
+        wrong = sum(item.errors > 0 for item in self.by_utterance)
+        return wrong / len(self.ids) if self.ids else 0.0
+
+    @cached_property
+    def by_utterance(self) -> list[ErrorCounts]:
+        """Word errors of each."""
+        texts = [hypothesis.text for hypothesis in self.hypotheses]
+        return [count_alignment(alignment) for alignment in align_all(self.references, texts)]
+
+    @property
+    def interval_unit(self) -> str:
+        """What the bootstrap draws: speakers where all are known, for their errors depend on each other."""
+        return "speakers" if all(self.speakers) and len(set(self.speakers)) > 1 else "utterances"
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % confidence intervals of WER, CER and SER (Bisani and Ney, 2004)."""
+        texts = [hypothesis.text for hypothesis in self.hypotheses]
+        characters = [count_alignment(item) for item in align_all(self.references, texts, "character")]
+        groups = self.speakers if self.interval_unit == "speakers" else self.ids
+        columns: dict[str, tuple[Sequence[float], Sequence[float]]] = {
+            "wer": ([item.errors for item in self.by_utterance], [item.reference_length for item in self.by_utterance]),
+            "cer": ([item.errors for item in characters], [item.reference_length for item in characters]),
+            "ser": ([item.errors > 0 for item in self.by_utterance], [1] * len(self.ids)),
+        }
+        return {name: rate_interval(*grouped(groups, *counts)) for name, counts in columns.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Figures for a JSON file."""
         return {
             "unit": self.unit,
             **self.words.to_dict(),
             "cer": finite(self.characters.rate),
+            "ser": self.sentence_error_rate,
+            "intervals": {name: [interval.low, interval.high] for name, interval in self.intervals.items()},
+            "intervals_over": self.interval_unit,
             "utterances": len(self.ids),
             "audio_seconds": round(self.audio_seconds, 3),
             "rtf": round(self.rtf, 5),
@@ -53,6 +89,12 @@ class Evaluation:
             f"{name} {self.words.describe(self.unit + 's')}  {cer}"
             f"{len(self.ids)} utterances, {self.audio_seconds / 3600:.2f} h, RTF {self.rtf:.4f}"
         )
+
+    def describe_intervals(self) -> str:
+        """A line on how sure these rates are."""
+        names = {"wer": "PER", "ser": "SER"} if self.unit == "phone" else {"wer": "WER", "cer": "CER", "ser": "SER"}
+        intervals = ", ".join(f"{shown} {self.intervals[name].describe()}" for name, shown in names.items())
+        return f"SER {self.sentence_error_rate:.2%}; 95 % intervals (bootstrap over {self.interval_unit}): {intervals}"
 
 
 def evaluate(
@@ -83,6 +125,7 @@ def evaluate(
     texts = [hypothesis.text for hypothesis in hypotheses]
     return Evaluation(
         ids=[row.id for row in utterances],
+        speakers=[row.speaker for row in utterances],
         references=dataset.references,
         hypotheses=hypotheses,
         words=count_errors(dataset.references, texts, unit="word"),

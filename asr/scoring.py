@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from jiwer import CharacterOutput, WordOutput
+    from jiwer import AlignmentChunk, CharacterOutput, WordOutput
 
 Unit = Literal["word", "character"]
 
@@ -87,16 +87,30 @@ def count_errors(references: Sequence[str], hypotheses: Sequence[str], unit: Uni
     return ErrorCounts(found.hits, found.substitutions, found.deletions, found.insertions)
 
 
-def align(reference: str, hypothesis: str, unit: Unit = "word") -> list[tuple[str | None, str | None]]:
-    """The words of both, side by side in their order: (reference, hypothesis).
+Alignment = list[tuple[str | None, str | None]]
+"""(reference, hypothesis) word by word: equal words are hits, different ones substitutions; None stands for the
+reference at an insertion and for the hypothesis at a deletion."""
 
-    Equal words are hits, different ones substitutions; None stands for the reference at an insertion and for the
-    hypothesis at a deletion.
-    """
-    found = _process([reference], [hypothesis], unit)
-    (wanted,), (heard,) = found.references, found.hypotheses
-    pairs: list[tuple[str | None, str | None]] = []
-    for chunk in found.alignments[0]:
+
+def align(reference: str, hypothesis: str, unit: Unit = "word") -> Alignment:
+    """The words of both, side by side in their order."""
+    return align_all([reference], [hypothesis], unit)[0]
+
+
+def align_all(references: Sequence[str], hypotheses: Sequence[str], unit: Unit = "word") -> list[Alignment]:
+    """The alignment of each pair. Raises ValueError where there are not as many hypotheses as references."""
+    if not references:
+        return []
+    found = _process(references, hypotheses, unit)
+    return [
+        _pairs(wanted, heard, chunks)
+        for wanted, heard, chunks in zip(found.references, found.hypotheses, found.alignments, strict=True)
+    ]
+
+
+def _pairs(wanted: list[str], heard: list[str], chunks: Sequence["AlignmentChunk"]) -> Alignment:
+    pairs: Alignment = []
+    for chunk in chunks:
         left = wanted[chunk.ref_start_idx : chunk.ref_end_idx]
         right = heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
         # Only one of the two can be empty, and else both are as long.
@@ -104,6 +118,14 @@ def align(reference: str, hypothesis: str, unit: Unit = "word") -> list[tuple[st
         nothing = [None] * length
         pairs += zip(left or nothing, right or nothing, strict=True)
     return pairs
+
+
+def count_alignment(alignment: Alignment) -> ErrorCounts:
+    """The errors of one alignment."""
+    deletions = sum(heard is None for _, heard in alignment)
+    insertions = sum(wanted is None for wanted, _ in alignment)
+    hits = sum(wanted == heard for wanted, heard in alignment)
+    return ErrorCounts(hits, len(alignment) - hits - deletions - insertions, deletions, insertions)
 
 
 def _process(references: Sequence[str], hypotheses: Sequence[str], unit: Unit) -> "WordOutput | CharacterOutput":

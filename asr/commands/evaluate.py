@@ -3,7 +3,8 @@
     asr evaluate runs/digits/model data/fsdd/test.jsonl --json result.json
     asr evaluate runs/speechocean762-phones/model data/speechocean762/test.jsonl --lm lm
 
-Errors are counted over all utterances, then divided by the reference's words (phones, for a model of phones).
+Errors are counted over all utterances, then divided by the reference's words (phones, for a model of phones). The 95 %
+confidence intervals are by bootstrap (Bisani and Ney, 2004), over speakers where the manifest names them.
 """
 
 import argparse
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model folder")
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="JSONL manifests")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
-    parser.add_argument("--hypotheses", metavar="FILE", help="write id, text and pred_text as JSONL to this file")
+    parser.add_argument("--hypotheses", metavar="FILE", help="write id, text, pred_text, speaker as JSONL")
     parser.add_argument("--max-batch-seconds", type=float, default=120.0, help="audio in a batch (default: 120)")
     parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
     decoding.add_arguments(parser)
@@ -39,10 +40,13 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
         result = evaluate(model, utterances, decoder, max_batch_seconds=args.max_batch_seconds, progress=bar.update)
     print(result.summary())
+    print(result.describe_intervals())
     if args.json:
         Path(args.json).write_text(json.dumps(result.to_dict(), indent=2) + "\n")
     if args.hypotheses:
-        rows = zip(result.ids, result.references, result.hypotheses, strict=True)
-        lines = [json.dumps({"id": i, "text": r, "pred_text": h.text}, ensure_ascii=False) for i, r, h in rows]
-        Path(args.hypotheses).write_text("\n".join(lines) + "\n")
+        rows = zip(utterances, result.references, result.hypotheses, strict=True)
+        with open(args.hypotheses, "w", encoding="utf-8") as file:
+            for row, reference, hypothesis in rows:
+                line = {"id": row.id, "text": reference, "pred_text": hypothesis.text, "speaker": row.speaker}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return 0

@@ -12,9 +12,11 @@ import argparse
 import json
 from pathlib import Path
 
+from asr.score_readers import FORMATS
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    formats = ("text", "kaldi", "trn", "jsonl")
+    formats = tuple(FORMATS)
     parser.add_argument("reference", metavar="REF", help="what was said")
     parser.add_argument("hypothesis", metavar="HYP", help="what was recognised")
     parser.add_argument("--ref-format", choices=formats, help="format of REF (default: found out)")

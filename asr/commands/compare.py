@@ -1,0 +1,35 @@
+"""Is one system better than another, or is the difference chance? Two sets of hypotheses for the same references.
+
+    asr evaluate MODEL_A test.jsonl --hypotheses a.jsonl
+    asr evaluate MODEL_B test.jsonl --hypotheses b.jsonl
+    asr compare a.jsonl b.jsonl
+    asr compare a.trn b.trn --references test.trn
+
+Paired bootstrap (Bisani and Ney, 2004), over speakers where A names them, else over utterances; and the matched-pairs
+test MAPSSWE (Gillick and Cox, 1989), which sctk's sc_stats does too. What `asr evaluate --hypotheses` writes holds the
+references; for other formats (see `asr score`) give --references.
+"""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A", help="hypotheses of one system")
+    parser.add_argument("b", metavar="B", help="hypotheses of the other, for the same utterances")
+    parser.add_argument("--references", metavar="REF", help="what was said (default: `text` beside `pred_text` in A)")
+    parser.add_argument("--text-scheme", default="none", metavar="NAME", help="normalise all: none, basic or english")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from asr.compare import compare
+
+    found = compare(args.a, args.b, args.references, args.text_scheme)
+    print(found.describe())
+    if args.json:
+        Path(args.json).write_text(json.dumps(asdict(found), indent=2) + "\n")
+    return 0
