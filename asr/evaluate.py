@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.emissions import emissions
 from asr.manifest import Utterance
-from asr.scoring import ErrorCounts, align_all, count_alignment, count_errors, finite
+from asr.scoring import Alignment, ErrorCounts, align_all, count_alignment, count_errors, finite
 from asr.statistics import Interval, grouped, rate_interval
+from asr.text import normalise
 
 if TYPE_CHECKING:
     from asr.model_folder import AcousticModel
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 class Evaluation:
     """Hypotheses for a set of utterances, and their error counts over the whole set."""
 
-    ids: list[str]
-    speakers: list[str | None]
+    utterances: list[Utterance]
     references: list[str]
     hypotheses: list[Hypothesis]
     words: ErrorCounts  # phones, for a model of phones
@@ -31,6 +31,20 @@ class Evaluation:
     unit: str  # what `words` counts: "word" or "phone"
     audio_seconds: float
     processing_seconds: float
+    text_scheme: str  # how references and hypotheses were normalised before scoring
+
+    @property
+    def ids(self) -> list[str]:
+        return [row.id for row in self.utterances]
+
+    @property
+    def speakers(self) -> list[str | None]:
+        return [row.speaker for row in self.utterances]
+
+    @property
+    def texts(self) -> list[str]:
+        """The hypotheses'."""
+        return [hypothesis.text for hypothesis in self.hypotheses]
 
     @property
     def rtf(self) -> float:
@@ -44,10 +58,14 @@ class Evaluation:
         return wrong / len(self.ids) if self.ids else 0.0
 
     @cached_property
+    def alignments(self) -> list[Alignment]:
+        """References and hypotheses word by word."""
+        return align_all(self.references, self.texts)
+
+    @cached_property
     def by_utterance(self) -> list[ErrorCounts]:
         """Word errors of each."""
-        texts = [hypothesis.text for hypothesis in self.hypotheses]
-        return [count_alignment(alignment) for alignment in align_all(self.references, texts)]
+        return [count_alignment(alignment) for alignment in self.alignments]
 
     @property
     def interval_unit(self) -> str:
@@ -57,8 +75,7 @@ class Evaluation:
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """95 % confidence intervals of WER, CER and SER (Bisani and Ney, 2004)."""
-        texts = [hypothesis.text for hypothesis in self.hypotheses]
-        characters = [count_alignment(item) for item in align_all(self.references, texts, "character")]
+        characters = [count_alignment(item) for item in align_all(self.references, self.texts, "character")]
         groups = self.speakers if self.interval_unit == "speakers" else self.ids
         columns: dict[str, tuple[Sequence[float], Sequence[float]]] = {
             "wer": ([item.errors for item in self.by_utterance], [item.reference_length for item in self.by_utterance]),
@@ -71,6 +88,7 @@ class Evaluation:
         """Figures for a JSON file."""
         return {
             "unit": self.unit,
+            "text_scheme": self.text_scheme,
             **self.words.to_dict(),
             "cer": finite(self.characters.rate),
             "ser": self.sentence_error_rate,
@@ -94,7 +112,10 @@ class Evaluation:
         """A line on how sure these rates are."""
         names = {"wer": "PER", "ser": "SER"} if self.unit == "phone" else {"wer": "WER", "cer": "CER", "ser": "SER"}
         intervals = ", ".join(f"{shown} {self.intervals[name].describe()}" for name, shown in names.items())
-        return f"SER {self.sentence_error_rate:.2%}; 95 % intervals (bootstrap over {self.interval_unit}): {intervals}"
+        return (
+            f"SER {self.sentence_error_rate:.2%}; 95 % intervals (bootstrap over {self.interval_unit}): {intervals}; "
+            f"text scheme {self.text_scheme}"
+        )
 
 
 def evaluate(
@@ -102,13 +123,15 @@ def evaluate(
     utterances: Sequence[Utterance],
     decoder: Decoder | None = None,
     *,
+    text_scheme: str = "none",
     max_batch_seconds: float = 120.0,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Evaluation:
     """Decode every utterance (greedily by default) and score it against its text; a phone model against its phones.
 
-    `progress` is called with the number of utterances just done. Raises AudioError for files that cannot be read, and
-    for a phone model TextError where a word has no pronunciation.
+    text_scheme: one of asr.text.SCHEMES, by which both are normalised before they are compared. progress: called with
+    the number of utterances just done. Raises AudioError for files that cannot be read, and for a phone model TextError
+    where a word has no pronunciation.
     """
     decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
     # A search with a lexicon finds words, whatever the model's units.
@@ -121,16 +144,17 @@ def evaluate(
         found.update((row, lists[0]) for row, lists in zip(rows, decoder(log_probs, num_frames), strict=True))
         progress(len(rows))
     elapsed = time.perf_counter() - started
-    hypotheses = [found[i] for i in range(len(dataset))]
+    hypotheses = [replace(found[i], text=normalise(found[i].text, text_scheme)) for i in range(len(dataset))]
+    references = [normalise(text, text_scheme) for text in dataset.references]
     texts = [hypothesis.text for hypothesis in hypotheses]
     return Evaluation(
-        ids=[row.id for row in utterances],
-        speakers=[row.speaker for row in utterances],
-        references=dataset.references,
+        utterances=list(utterances),
+        references=references,
         hypotheses=hypotheses,
-        words=count_errors(dataset.references, texts, unit="word"),
-        characters=count_errors(dataset.references, texts, unit="character"),
+        words=count_errors(references, texts, unit="word"),
+        characters=count_errors(references, texts, unit="character"),
         unit="phone" if phones else "word",
         audio_seconds=float(dataset.seconds.sum()),
         processing_seconds=elapsed,
+        text_scheme=text_scheme,
     )

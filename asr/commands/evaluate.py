@@ -18,6 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model folder")
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="JSONL manifests")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--html", metavar="FILE", help="write a page: tables, each utterance aligned and audible")
+    parser.add_argument("--embed-audio", action="store_true", help="put the sound into the page instead of linking it")
+    parser.add_argument("--details", action="store_true", help="print the tables and the worst utterances too")
+    parser.add_argument("--vocabulary", metavar="FILE", help="text or manifest of training: count words outside it")
+    parser.add_argument(
+        "--text-scheme",
+        default="none",
+        metavar="NAME",
+        help="normalise references and hypotheses before scoring: none, basic or english (default: none)",
+    )
     parser.add_argument("--hypotheses", metavar="FILE", help="write id, text, pred_text, speaker as JSONL")
     parser.add_argument("--max-batch-seconds", type=float, default=120.0, help="audio in a batch (default: 120)")
     parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
@@ -30,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from asr import manifest
     from asr.errors import ManifestError
     from asr.evaluate import evaluate
+    from asr.lm.sentences import read_sentences
     from asr.model_folder import load_model_folder
 
     utterances = manifest.read_all(args.manifests)
@@ -38,9 +49,29 @@ def run(args: argparse.Namespace) -> int:
     model = load_model_folder(args.model, args.device)
     decoder = decoding.build(args, model)
     with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
-        result = evaluate(model, utterances, decoder, max_batch_seconds=args.max_batch_seconds, progress=bar.update)
+        result = evaluate(
+            model,
+            utterances,
+            decoder,
+            text_scheme=args.text_scheme,
+            max_batch_seconds=args.max_batch_seconds,
+            progress=bar.update,
+        )
     print(result.summary())
     print(result.describe_intervals())
+    vocabulary = None
+    if args.vocabulary:
+        vocabulary = {word for text in read_sentences(args.vocabulary) for word in text.split()}
+    if args.details:
+        from asr.report import details
+
+        print(f"\n{details(result, vocabulary)}")
+    if args.html:
+        from asr.html_report import html_report
+
+        title = f"{args.model} on {', '.join(args.manifests)}"
+        page = html_report(result, title, Path(args.html).parent, vocabulary, args.embed_audio)
+        Path(args.html).write_text(page, encoding="utf-8")
     if args.json:
         Path(args.json).write_text(json.dumps(result.to_dict(), indent=2) + "\n")
     if args.hypotheses:
