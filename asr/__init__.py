@@ -12,7 +12,7 @@ __all__ = ["__version__", "load_model"]
 def __getattr__(name: str) -> Any:
     # Importing torch takes seconds; `asr --help` should not wait for it.
     if name == "load_model":
-        from asr.model import CTCModel
+        from asr.transcribe import Transcriber
 
-        return CTCModel.load
+        return Transcriber.load
     raise AttributeError(f"module 'asr' has no attribute {name!r}")

@@ -19,12 +19,12 @@ th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(-
 th { cursor: pointer; white-space: nowrap; user-select: none; } th:hover { text-decoration: underline; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 0 2rem; align-items: start; }
-.tables > section { overflow: auto; max-height: 26rem; } .note { color: GrayText; }
+.tables > section { overflow: auto; max-height: 28rem; } .note { color: GrayText; }
 .big { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; } .big b { font-size: 1.6rem; display: block; }
 .sub { color: var(--bad); } .sub s { opacity: .6; } .del { color: var(--gone); text-decoration: line-through; }
 .ins { color: var(--add); text-decoration: underline; }
 input { font: inherit; padding: .3rem .6rem; width: 20rem; max-width: 100%; margin-bottom: .5rem; }
-audio { height: 1.8rem; width: 13rem; } td.id { overflow-wrap: anywhere; max-width: 12rem; }
+audio { height: 1.8rem; width: 13rem; } td.id { overflow-wrap: anywhere; min-width: 8rem; max-width: 16rem; }
 """
 
 SCRIPT = """

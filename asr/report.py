@@ -75,7 +75,7 @@ def _by(
     rate = "PER" if result.unit == "phone" else "WER"
     return Table(
         title,
-        (name, rate, "substitutions", "deletions", "insertions", f"{result.unit}s", "utterances"),
+        (name, rate, "sub", "del", "ins", f"{result.unit}s", "utterances"),
         [
             (
                 shown(group),

@@ -1,41 +1,211 @@
-"""Audio to text with a model folder."""
+"""Audio to text with a model folder: recordings of any length, in memory that does not grow with it."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO, Literal, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from asr import audio
+from asr.audio_stream import stream
 from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
-from asr.errors import ModelError
-from asr.model import CTCModel
+from asr.errors import AudioError, ConfigError, ModelError
+from asr.model_folder import AcousticModel, load_model_folder
+from asr.segmentation import MAX_SECONDS, OVERLAP, Segmenter, join, windows
+from asr.transcript import Segment, Transcript
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+POOL = 4  # batches whose audio is sorted by duration together
+
+T = TypeVar("T")
+
+
+def default_model() -> Path:
+    """The folder of the model that is used where none is named. Raises ModelError: none comes with this version."""
+    raise ModelError(
+        "no model was named, and none comes with this version: give --model FOLDER. `asr train RECIPE` makes one, "
+        "`asr demo` a small one in about a minute"
+    )
 
 
 class Transcriber:
-    """A model and a decoder, ready to turn recordings into text."""
+    """A model and a decoder (greedy by default), ready to turn recordings into text.
 
-    def __init__(self, model: CTCModel, decoder: Decoder | None = None):
+    precision: what the network computes in, features and log-probs excepted. batch_seconds: audio in a batch, padding
+    included. Raises ConfigError for a precision that the device does not have.
+    """
+
+    def __init__(
+        self,
+        model: AcousticModel,
+        decoder: Decoder | None = None,
+        *,
+        precision: Precision = "fp32",
+        batch_seconds: float = 120.0,
+    ):
+        if batch_seconds <= 0:
+            raise ConfigError(f"batch seconds: found {batch_seconds:g}, wanted more than 0")
+        # oneDNN keeps what it compiles for each shape of a batch, a thousand of them: a gigabyte, after an hour of audio.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
         self.model = model.eval()
         self.decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
+        self.precision = precision
+        self.batch_seconds = batch_seconds
+        if precision != "fp32":
+            try:
+                self._log_probs([np.zeros(model.sample_rate, np.float32)])
+            except RuntimeError as error:
+                raise ConfigError(f"precision {precision} cannot be used on {model.device}: {error}") from error
 
     @classmethod
-    def load(cls, folder: Path | str, device: str = "cpu") -> "Transcriber":
+    def load(
+        cls,
+        folder: Path | str | None = None,
+        device: str = "cpu",
+        *,
+        precision: Precision = "fp32",
+        batch_seconds: float = 120.0,
+    ) -> "Transcriber":
         """From a model folder. Raises ModelError for folders and devices that cannot be used."""
-        model = CTCModel.load(folder)
-        try:
-            return cls(model.to(device))
-        except (RuntimeError, AssertionError) as error:
-            raise ModelError(f"device {device!r} cannot be used: {error}") from error
+        model = load_model_folder(folder or default_model(), device)
+        return cls(model, precision=precision, batch_seconds=batch_seconds)
 
-    def __call__(self, path: Path | str, channel: int | None = None) -> Hypothesis:
-        """The best hypothesis for a sound file. Raises AudioError where it cannot be read."""
-        waveform, _ = audio.load(path, self.model.sample_rate, channel=channel)
-        return self.waveform(waveform)
+    def transcribe(
+        self,
+        source: Path | str | BinaryIO | np.ndarray,
+        sample_rate: int | None = None,
+        channel: int | None = None,
+    ) -> Transcript:
+        """A sound file's path, an open one, or a waveform (S,) or (S, channels) -> what is said in it.
+
+        sample_rate: of a waveform in Hz, by default the model's. Channels are averaged unless one (0 is the first) is
+        chosen. Raises AudioError where the source cannot be read.
+        """
+        if isinstance(source, (str, Path)):
+            return self._transcribe(stream(source, self.model.sample_rate, channel), channel)
+        if hasattr(source, "read"):
+            # Formats differ in what they need of a file: all have it in one on the disk.
+            with tempfile.NamedTemporaryFile() as copy:
+                shutil.copyfileobj(source, copy)
+                copy.flush()
+                try:
+                    return self.transcribe(copy.name, channel=channel)
+                except AudioError as error:
+                    raise AudioError(str(error).replace(copy.name, "the open file")) from error
+        waveform = as_mono(source, channel)
+        waveform = audio.resample(waveform, sample_rate or self.model.sample_rate, self.model.sample_rate)
+        return self._transcribe([waveform], channel)
+
+    __call__ = transcribe
+
+    def _transcribe(self, blocks: Iterable[np.ndarray], channel: int | None) -> Transcript:
+        segmenter = self.segmenter()
+        pieces = ((piece.start, piece.waveform) for piece in segmenter.pieces(blocks))
+        segments: list[Segment] = []
+        for start, hypothesis in self.hypotheses(pieces):
+            if hypothesis.words:
+                segments.append(Segment.of_words(len(segments), hypothesis.words, start))
+        return Transcript(tuple(segments), segmenter.seconds, channel)
+
+    def segmenter(self, live: bool = False) -> Segmenter:
+        """What cuts a recording for this model."""
+        return Segmenter(self.model.sample_rate, live=live)
+
+    def hypotheses(self, items: Iterable[tuple[T, np.ndarray]]) -> Iterator[tuple[T, Hypothesis]]:
+        """The best hypothesis of each waveform (S,), in the order given; each is anything, and a waveform.
+
+        Items are taken a few batches ahead, and batched by duration; an empty waveform has an empty hypothesis.
+        """
+        pool: list[tuple[T, np.ndarray]] = []
+        samples = 0
+        for item in items:
+            pool.append(item)
+            samples += len(item[1])
+            if samples >= POOL * self.batch_seconds * self.model.sample_rate:
+                yield from self._of_pool(pool)
+                pool, samples = [], 0
+        yield from self._of_pool(pool)
+
+    def _of_pool(self, pool: list[tuple[T, np.ndarray]]) -> Iterator[tuple[T, Hypothesis]]:
+        return zip((tag for tag, _ in pool), self.recognise([waveform for _, waveform in pool]), strict=True)
 
     @torch.inference_mode()
-    def waveform(self, waveform: np.ndarray) -> Hypothesis:
-        """The best hypothesis for a waveform (S,) float32 at the model's sample rate."""
-        samples = torch.from_numpy(waveform)[None].to(self.model.device)
-        log_probs, num_frames = self.model(samples, torch.tensor([len(waveform)], device=samples.device))
-        return self.decoder(log_probs, num_frames)[0][0]
+    def recognise(self, waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
+        """The best hypothesis of each waveform (S,) float32 at the model's rate; of an empty one an empty one.
+
+        What is longer than `MAX_SECONDS` is heard in overlapping windows and decoded in one.
+        """
+        found = [Hypothesis((), "", 0.0)] * len(waveforms)
+        rate = self.model.sample_rate
+        per_frame = round(self.model.seconds_per_frame * rate)
+        size, overlap = (round(seconds * rate) // per_frame * per_frame for seconds in (MAX_SECONDS, OVERLAP))
+        parts = [
+            (i, waveform[first:stop])
+            for i, waveform in enumerate(waveforms)
+            for first, stop in windows(len(waveform), size, overlap)
+            if len(waveform)
+        ]
+        heard: dict[int, list[Tensor]] = {}
+        for (i, _), log_probs in zip(parts, self._log_probs([part for _, part in parts]), strict=True):
+            heard.setdefault(i, []).append(log_probs)
+        owners = list(heard)
+        whole = [join(heard[i], (size - overlap) // per_frame, self.model.tokenizer.blank_id) for i in owners]
+        for rows in by_length(
+            [len(log_probs) for log_probs in whole], self.batch_seconds / self.model.seconds_per_frame
+        ):
+            num_frames = torch.tensor([len(whole[row]) for row in rows])
+            for row, best in zip(rows, self.decoder(_pad([whole[row] for row in rows]), num_frames), strict=True):
+                found[owners[row]] = best[0]
+        return found
+
+    @torch.inference_mode()
+    def _log_probs(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
+        """Each waveform's log-probs (T, V) on the CPU."""
+        found: list[Tensor] = [torch.empty(0)] * len(waveforms)
+        device = self.model.device
+        lengths = [len(waveform) for waveform in waveforms]
+        for rows in by_length(lengths, self.batch_seconds * self.model.sample_rate):
+            batch = _pad([torch.from_numpy(waveforms[row]) for row in rows]).to(device)
+            num_samples = torch.tensor([lengths[row] for row in rows], device=device)
+            with torch.autocast(device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
+                log_probs, num_frames = self.model(batch, num_samples)
+            for row, values, count in zip(rows, log_probs.cpu(), num_frames.tolist(), strict=True):
+                found[row] = values[:count]
+        return found
+
+
+def as_mono(waveform: np.ndarray, channel: int | None = None) -> np.ndarray:
+    """(S,) or (S, channels), of floats or integers, to (S,) float32 where full scale is 1. Raises AudioError."""
+    array = np.asarray(waveform)
+    if array.ndim not in (1, 2) or not array.size:
+        raise AudioError(f"waveform: found the shape {array.shape}, wanted (samples,) or (samples, channels)")
+    if array.ndim == 2 and channel is not None and not 0 <= channel < array.shape[1]:
+        raise AudioError(f"waveform: has {array.shape[1]} channel(s), no channel {channel} (the first is 0)")
+    scale = 1.0 / (np.iinfo(array.dtype).max + 1) if np.issubdtype(array.dtype, np.integer) else 1.0
+    mono = array if array.ndim == 1 else array.mean(axis=1) if channel is None else array[:, channel]
+    mono = np.ascontiguousarray(mono * scale, np.float32)
+    if not np.isfinite(mono).all():
+        raise AudioError("waveform: holds samples that are NaN or infinite")
+    return mono
+
+
+def by_length(lengths: Sequence[int], limit: float) -> list[list[int]]:
+    """Indices in batches of similar lengths, each at most `limit` long after padding, or one alone; longest first."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not batches or lengths[batches[-1][0]] * (len(batches[-1]) + 1) > limit:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
+
+
+def _pad(rows: list[Tensor]) -> Tensor:
+    return pad_sequence(rows, batch_first=True)

@@ -1,34 +1,202 @@
-"""Audio files to text: one line for each, `path<TAB>text`.
+"""Audio to text: one line for each file, or text, JSON, subtitles, tables and CTM into a folder.
 
-    asr transcribe --model runs/digits/model recording.wav other.mp3
+    asr transcribe --model runs/digits/model recording.wav talk.m4a
+    asr transcribe --model MODEL calls/ --output-dir transcripts --format txt json srt
+    asr transcribe --model MODEL 'calls/**/*.mp3' test.jsonl --output-dir transcripts --format all
+    ffmpeg -i film.mkv -f wav - | asr transcribe --model MODEL - --format srt
+    arecord -f S16_LE -r 16000 | asr transcribe --model MODEL --stream
 
-Any format, sample rate and number of channels. A file that cannot be read does not stop the others: it is reported at
-the end, and the exit code is 1.
+PATH is a sound file of any format, rate and length, a folder (searched with its sub-folders), a glob in quotation
+marks, a JSONL manifest, or - for a sound file on standard input.
+
+With --output-dir each file's transcript has its name and the format's ending, in the same sub-folders. Files whose
+outputs are there already are skipped, so that the same command goes on after an interruption. A file that cannot be
+read does not stop the others: it is reported at the end, and the exit code is 1.
+
+Recordings of more than half a minute are cut at pauses. --mic and --stream print each utterance at the pause after it,
+not word by word: the network is bidirectional, it needs an utterance's end to recognise its beginning.
 """
 
 import argparse
+import math
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.commands import decoding
+
+if TYPE_CHECKING:
+    from asr.transcribe import Transcriber
+    from asr.transcribe_inputs import Recording
+    from asr.transcript import Transcript
+
+FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="audio files")
-    parser.add_argument("--model", required=True, metavar="FOLDER", help="model folder")
-    parser.add_argument("--channel", type=int, help="use this channel (0 is the first) instead of the mean of all")
-    parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="sound files, folders, globs, manifests, or -")
+    parser.add_argument("--model", metavar="FOLDER", help="model folder, as `asr train` writes it")
+    parser.add_argument("--output-dir", metavar="FOLDER", help="write files there instead of printing")
+    parser.add_argument(
+        "--format", nargs="+", choices=(*FORMATS, "all"), default=["txt"], metavar="FORMAT",
+        help=f"{', '.join(FORMATS)}, several of them, or all (default: txt; printed as path<TAB>text)",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="transcribe again what has outputs already")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--channel", type=int, metavar="N", help="use this channel (0 is the first), not the mean of all"
+    )
+    which.add_argument(
+        "--channels", choices=["separate"], help="one transcript for each channel, as of telephone calls"
+    )
+
+    live = parser.add_argument_group("live").add_mutually_exclusive_group()
+    live.add_argument("--mic", action="store_true", help="listen to the microphone (pip install 'asr[mic]')")
+    live.add_argument("--stream", action="store_true", help="read raw signed 16-bit mono samples from standard input")
+    parser.add_argument("--sample-rate", type=int, default=16_000, metavar="HZ", help="of --stream (default: 16000)")
+
+    speed = parser.add_argument_group("speed")
+    speed.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
+    speed.add_argument("--threads", type=int, metavar="N", help="CPU threads of the network (default: all cores)")
+    speed.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="(default: fp32)")
+    speed.add_argument("--batch-seconds", type=float, default=120.0, help="audio in a batch (default: 120)")
+    decoding.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from asr.errors import AudioError
+    from asr.errors import ConfigError
+
+    formats = list(dict.fromkeys(FORMATS if "all" in args.format else args.format))
+    live = args.mic or args.stream
+    if bool(args.paths) == live:
+        raise ConfigError("nothing to transcribe: give a PATH, --mic or --stream" if not live else
+                          "--mic and --stream take no PATH")  # fmt: skip
+    if len(formats) > 1 and not args.output_dir:
+        raise ConfigError(f"--format {' '.join(formats)}: several formats need --output-dir FOLDER")
+    if args.threads is not None and args.threads < 1:
+        raise ConfigError(f"--threads: found {args.threads}, wanted at least 1")
+    transcriber = _load(args)
+    return _listen(transcriber, args) if live else _transcribe(transcriber, formats, args)
+
+
+def _load(args: argparse.Namespace) -> "Transcriber":
+    import torch
+
     from asr.transcribe import Transcriber
 
-    transcriber = Transcriber.load(args.model, device=args.device)
-    failures = []
-    for path in args.files:
-        try:
-            print(f"{path}\t{transcriber(Path(path), channel=args.channel).text}", flush=True)
-        except AudioError as error:
-            failures.append(str(error))
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    options = {"precision": args.precision, "batch_seconds": args.batch_seconds}
+    transcriber = Transcriber.load(args.model, args.device, **options)
+    transcriber.decoder = decoding.build(args, transcriber.model)
+    return transcriber
+
+
+def _listen(transcriber: "Transcriber", args: argparse.Namespace) -> int:
+    from asr.audio_stream import resampled
+    from asr.background import read_ahead
+    from asr.live import listen, microphone, raw_samples
+
+    rate = transcriber.model.sample_rate
+    if args.mic:
+        chunks = microphone(rate)
+        print("Listening; Ctrl-C ends.", file=sys.stderr)
+    else:
+        # Read without delay while the model computes: a sender with a small buffer would lose samples.
+        sent = read_ahead([raw_samples(sys.stdin.buffer, args.sample_rate)], depth=0)
+        chunks = resampled(sent, args.sample_rate, rate, "standard input")
+    for segment in listen(transcriber, chunks):
+        print(segment.text, flush=True)
+    return 0
+
+
+def _transcribe(transcriber: "Transcriber", formats: list[str], args: argparse.Namespace) -> int:
+    import tempfile
+
+    from asr.batch_transcribe import transcribe_all
+    from asr.transcribe_inputs import find
+
+    with tempfile.TemporaryDirectory() as spool:
+        recordings, failures = find(args.paths, args.channels or args.channel, Path(spool))
+        found = len(recordings)
+        if args.output_dir and not args.overwrite:
+            recordings = [
+                recording
+                for recording in recordings
+                if not all(_output(args.output_dir, recording, name).exists() for name in formats)
+            ]
+        there = found - len(recordings)
+        with _Progress(len(recordings)) as progress:
+            for recording, result in transcribe_all(transcriber, recordings, progress):
+                if isinstance(result, str):
+                    failures.append(result)
+                elif args.output_dir:
+                    _save(args.output_dir, recording, result, formats)
+                else:
+                    progress.print(_printed(recording, result, formats[0]))
     for failure in failures:
         print(f"asr transcribe: {failure}", file=sys.stderr)
+    if args.output_dir:
+        print(f"{progress.summary()}; {there} were there already, {len(failures)} failed", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _output(folder: str, recording: "Recording", ending: str) -> Path:
+    return Path(folder) / f"{recording.output}.{ending}"
+
+
+def _save(folder: str, recording: "Recording", transcript: "Transcript", formats: list[str]) -> None:
+    from asr.errors import ConfigError
+    from asr.writers import WRITERS, write
+
+    for name in formats:
+        path = _output(folder, recording, name)
+        try:
+            write(path, WRITERS[name](transcript, recording.name))
+        except OSError as error:
+            raise ConfigError(f"--output-dir: {path} cannot be written: {error}") from error
+
+
+def _printed(recording: "Recording", transcript: "Transcript", name: str) -> str:
+    from asr.writers import WRITERS
+
+    return f"{recording.label}\t{transcript.text}\n" if name == "txt" else WRITERS[name](transcript, recording.name)
+
+
+class _Progress:
+    """A bar with files done, hours of audio, speed and time left, on a terminal; and their sums."""
+
+    def __init__(self, total: int):
+        from tqdm import tqdm
+
+        self.total = total
+        self.files = self.seconds = 0.0
+        self.started = time.perf_counter()
+        form = "{percentage:3.0f}%|{bar}| {desc} [{elapsed}, {remaining} left]"
+        self.bar = tqdm(total=total, disable=None, leave=False, smoothing=0, bar_format=form)
+
+    def __call__(self, files: float, seconds: float) -> None:
+        self.files += files
+        self.seconds += seconds
+        self.bar.set_description_str(
+            f"{math.floor(self.files + 1e-6)}/{self.total} files, {self._audio()}", refresh=False
+        )
+        self.bar.update(files)
+
+    def _audio(self) -> str:
+        speed = self.seconds / (time.perf_counter() - self.started)
+        return f"{self.seconds / 3600:.2f} h of audio, {speed:.0f}x real time"
+
+    def print(self, text: str) -> None:
+        with self.bar.external_write_mode():
+            print(text, end="", flush=True)
+
+    def summary(self) -> str:
+        return f"{self.total} files, {self._audio()}"
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
