@@ -1,0 +1,100 @@
+"""Long recordings against their utterances one by one: WER both ways, and peak memory.
+
+    python benchmarks/long_audio.py MODEL MANIFEST [--minutes 30 180]
+
+Joins the manifest's utterances, in its order and over and over as needed, to one recording of each length (16-bit WAV
+in a temporary folder), transcribes it in a process of its own, and scores it as one text. One by one means: the same
+utterances, each transcribed alone, their texts joined and scored in the same way. Peak memory is the process's (Linux),
+before it is after the model was loaded.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import cycle
+from pathlib import Path
+
+import soundfile
+
+from asr import audio, manifest
+from asr.manifest import Utterance
+from asr.scoring import count_errors
+from asr.transcribe import Transcriber
+
+
+def join(rows: list[Utterance], seconds: float, rate: int, path: Path) -> list[int]:
+    """Write a recording of that length; returns which rows it is made of."""
+    used: list[int] = []
+    rows_again = cycle(range(len(rows)))
+    with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
+        while file.frames < seconds * rate:
+            used.append(next(rows_again))
+            row = rows[used[-1]]
+            file.write(audio.load(row.audio_filepath, rate, offset=row.offset, duration=row.duration)[0])
+    return used
+
+
+def peak_memory() -> float:
+    """MiB, of this process alone: getrusage would count what its parent had when it was started."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def transcribe(model: str, path: str) -> None:
+    """In a process of its own: prints text, segments, seconds, and peak memory as JSON."""
+    transcriber = Transcriber.load(model)
+    before = peak_memory()
+    started = time.perf_counter()
+    found = transcriber.transcribe(path)
+    took = time.perf_counter() - started
+    result = {
+        "text": found.text,
+        "segments": len(found.segments),
+        "audio": found.duration,
+        "took": took,
+        "before": before,
+        "peak": peak_memory(),
+    }
+    print(json.dumps(result))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="model folder")
+    parser.add_argument("manifest", help="JSONL manifest with texts; or, with --only, the recording")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[30.0, 180.0])
+    parser.add_argument("--only", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.only:
+        return transcribe(args.model, args.manifest)
+    rows = manifest.read(args.manifest)
+    transcriber = Transcriber.load(args.model)
+    rate = transcriber.model.sample_rate
+    texts: dict[int, str] = {}
+    print("| minutes | utterances | WER one by one | WER joined | difference | segments | peak MiB (before) | RTFx |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    for minutes in args.minutes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "long.wav"
+            used = join(rows, minutes * 60, rate, path)
+            words = [sys.executable, __file__, "--only", args.model, str(path)]
+            long = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+        new = [i for i in dict.fromkeys(used) if i not in texts]
+        waveforms = (
+            (i, audio.load(rows[i].audio_filepath, rate, offset=rows[i].offset, duration=rows[i].duration)[0])
+            for i in new
+        )
+        texts |= {i: hypothesis.text for i, hypothesis in transcriber.hypotheses(waveforms)}
+        reference = " ".join(rows[i].text for i in used)
+        alone = count_errors([reference], [" ".join(texts[i] for i in used if texts[i])]).rate
+        joined = count_errors([reference], [long["text"]]).rate
+        print(f"| {minutes:g} | {len(used)} | {alone:.2%} | {joined:.2%} | {100 * (joined - alone):+.2f} | "
+              f"{long['segments']} | {long['peak']:.0f} ({long['before']:.0f}) | "
+              f"{long['audio'] / long['took']:.0f} |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Transcriber: what it takes, what it gives, batches, precisions; and streams of audio from files."""
+
+import io
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+import asr
+from asr import audio
+from asr.audio_stream import stream
+from asr.errors import AudioError, ConfigError, ModelError
+from asr.transcribe import Transcriber, by_length
+from tests.tone_model import RATE, SYMBOL, say, tone_model
+
+
+@pytest.fixture(scope="module")
+def transcriber() -> Transcriber:
+    return Transcriber(tone_model())
+
+
+def test_load_model_and_transcribe_a_file(tmp_path: Path) -> None:
+    tone_model().save(tmp_path / "model")
+    soundfile.write(tmp_path / "a.wav", say("FACE A BEE"), RATE)
+    found = asr.load_model(tmp_path / "model").transcribe(tmp_path / "a.wav")
+    assert found.text == "FACE A BEE"
+    assert found.duration == pytest.approx(0.2 + 10 * SYMBOL, abs=1 / RATE)
+    (segment,) = found.segments
+    assert (segment.id, segment.text) == (0, "FACE A BEE")
+    assert [word.text for word in segment.words] == ["FACE", "A", "BEE"]
+    for word, first, stop in zip(segment.words, (0, 5, 7), (4, 6, 10), strict=True):
+        assert word.start == pytest.approx(0.1 + first * SYMBOL, abs=SYMBOL / 2)
+        assert word.end == pytest.approx(0.1 + stop * SYMBOL, abs=SYMBOL / 2)
+        assert 0.9 < word.confidence <= 1
+
+
+def test_arrays_of_any_rate_and_type_and_open_files(transcriber: Transcriber) -> None:
+    speech = say("BAD CAB")
+    fast = soxr.resample(speech, RATE, 44_100)
+    other = np.random.default_rng(0).normal(0, 0.3, len(fast)).astype(np.float32)
+    assert transcriber.transcribe(speech).text == "BAD CAB"
+    assert transcriber.transcribe(fast, 44_100).text == "BAD CAB"
+    assert transcriber.transcribe((fast * 32767).astype(np.int16), 44_100).text == "BAD CAB"
+    assert transcriber.transcribe(np.stack([other, fast], axis=1), 44_100, channel=1).text == "BAD CAB"
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([fast, other], axis=1), 44_100, format="FLAC")
+    file.seek(0)
+    found = transcriber.transcribe(file, channel=0)
+    assert (found.text, found.channel) == ("BAD CAB", 0)
+
+
+@pytest.mark.parametrize(
+    ("waveform", "message"),
+    [
+        (np.zeros(0, np.float32), "found the shape"),
+        (np.zeros((2, 2, 2)), "found the shape"),
+        (np.array([0.0, np.nan]), "NaN"),
+    ],
+)
+def test_arrays_that_are_no_waveforms(transcriber: Transcriber, waveform: np.ndarray, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        transcriber.transcribe(waveform)
+
+
+def test_channels_that_are_not_there(transcriber: Transcriber, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"2 channel\(s\), no channel 2"):
+        transcriber.transcribe(np.zeros((100, 2), np.float32), channel=2)
+    soundfile.write(tmp_path / "a.wav", say("A"), RATE)
+    with pytest.raises(AudioError, match=r"a.wav: has 1 channel\(s\), no channel 1"):
+        transcriber.transcribe(tmp_path / "a.wav", channel=1)
+
+
+def test_a_damaged_open_file_is_not_called_by_its_copy_s_name(transcriber: Transcriber) -> None:
+    with pytest.raises(AudioError, match="^the open file: "):
+        transcriber.transcribe(io.BytesIO(b"nothing"))
+
+
+def test_a_long_recording_has_times_of_the_whole(transcriber: Transcriber) -> None:
+    said = ["BAD CAB", "FACE A BEE", "DEAD BEEF", "HIDE"] * 8
+    parts = [say(text, 0.6, 0.6) for text in said]
+    found = transcriber.transcribe(np.concatenate(parts))
+    assert [segment.text for segment in found.segments] == said
+    assert [segment.id for segment in found.segments] == list(range(len(said)))
+    begins = np.cumsum([0, *map(len, parts)]) / RATE
+    for segment, begin in zip(found.segments, begins[:-1], strict=True):
+        assert segment.start == pytest.approx(begin + 0.6, abs=0.1)
+    assert found.duration == pytest.approx(begins[-1])
+
+
+def test_batches_change_nothing_and_keep_the_order() -> None:
+    said = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
+    waveforms = [(text, say(text)) for text in said]
+    for seconds in (0.01, 3.0, 120.0):
+        transcriber = Transcriber(tone_model(), batch_seconds=seconds)
+        found = list(transcriber.hypotheses(waveforms))
+        assert [hypothesis.text for _, hypothesis in found] == said == [tag for tag, _ in found]
+
+
+def test_silence_and_single_samples_have_no_segments(transcriber: Transcriber) -> None:
+    for waveform in (np.zeros(RATE, np.float32), np.full(1, 0.5, np.float32)):
+        found = transcriber.transcribe(waveform)
+        assert (found.text, found.segments, found.duration) == ("", (), len(waveform) / RATE)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision(precision: str) -> None:
+    assert Transcriber(tone_model(), precision=precision).transcribe(say("BAD CAB")).text == "BAD CAB"  # type: ignore[arg-type]
+
+
+def test_settings_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="batch seconds: found 0"):
+        Transcriber(tone_model(), batch_seconds=0)
+    with pytest.raises(ModelError, match="--model FOLDER"):
+        asr.load_model()
+    tone_model().save(tmp_path)
+    with pytest.raises(ModelError, match="device 'abacus' cannot be used"):
+        asr.load_model(tmp_path, device="abacus")
+
+
+def test_by_length_keeps_the_limit_after_padding() -> None:
+    lengths = [5, 1, 9, 3, 3, 8, 20, 1]
+    batches = by_length(lengths, 10)
+    assert sorted(i for batch in batches for i in batch) == list(range(8))
+    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 10 for batch in batches)
+    assert len(batches) == 5
+
+
+# ---------------------------------------------------------------------------------------------------------- streams
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
+def test_a_stream_is_what_load_gives(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, (300_000, 2)), 44_100)
+    for channel in (None, 1):
+        blocks = list(stream(path, 16_000, channel))
+        assert len(blocks) > 3
+        whole, _ = audio.load(path, 16_000, channel=channel)
+        np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("program", ["av", "ffmpeg"])
+def test_a_stream_of_what_libsndfile_does_not_read(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not audio._has_ffmpeg() or not audio._has_av():
+        pytest.skip("needs ffmpeg and PyAV")
+    soundfile.write(tmp_path / "a.wav", np.tile(say("BAD CAB", 0.5, 0.5), 20), RATE)
+    path = tmp_path / "a.m4a"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", "-c:a", "aac", path], check=True)
+    if program == "ffmpeg":
+        monkeypatch.setattr(audio, "_has_av", lambda: False)
+    blocks = list(stream(path, RATE))
+    assert len(blocks) > 1
+    np.testing.assert_allclose(np.concatenate(blocks), audio.load(path, RATE)[0], atol=1e-4)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(AudioError, match="a.m4a"):
+        list(stream(path, RATE))
+
+
+def test_streams_end_with_an_error_where_the_file_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 400_000), 16_000)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 5000] = bytes(5000)
+    path.write_bytes(data)
+    blocks = stream(path, 16_000)
+    assert len(next(blocks)) > 0
+    with pytest.raises(AudioError, match="a.flac: (damaged|truncated)"):
+        list(blocks)
+
+
+def test_streams_refuse_impossible_rates_and_samples(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "slow.wav", np.zeros(1000), 3)
+    with pytest.raises(AudioError, match="the header says 3 Hz"):
+        list(stream(tmp_path / "slow.wav", 16_000))
+    soundfile.write(tmp_path / "nan.wav", np.full(1000, np.nan), RATE, subtype="FLOAT")
+    with pytest.raises(AudioError, match="nan.wav: holds samples that are NaN"):
+        list(stream(tmp_path / "nan.wav", RATE))
+    soundfile.write(tmp_path / "one.wav", np.zeros(1), 96_000)
+    with pytest.raises(AudioError, match="too few to resample"):
+        list(stream(tmp_path / "one.wav", RATE))
