@@ -28,7 +28,8 @@ def test_recipe_builds(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     commands = path.read_text()
     assert f"asr train recipes/{path.parent.name}/{path.name}" in commands
     assert f"runs/{recipe.name}/model" in commands or path.parent.name == "own_data"
-    assert recipe.data.train and recipe.data.valid and recipe.data.test
+    assert recipe.data.train and recipe.data.valid
+    assert recipe.data.test or "/test.jsonl" in commands  # several test sets are scored apart, once
 
 
 @pytest.mark.parametrize("folder", [path for path in RECIPES.iterdir() if path.is_dir()], ids=lambda path: path.name)
