@@ -53,7 +53,7 @@ class Transcriber:
     ):
         if batch_seconds <= 0:
             raise ConfigError(f"batch seconds: found {batch_seconds:g}, wanted more than 0")
-        # oneDNN keeps what it compiles for each shape of a batch, a thousand of them: a gigabyte, after an hour of audio.
+        # oneDNN keeps what it compiles for each shape of a batch, a thousand of them: a gigabyte after hours of audio.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
         self.model = model.eval()
         self.decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)

@@ -31,7 +31,7 @@ def test_a_short_recording_comes_whole() -> None:
 
 def test_a_long_one_is_cut_in_the_pauses_whatever_the_blocks() -> None:
     said = ["BAD", "CAB", "FACE", "A BEE", "DEAD", "BEEF"] * 5
-    waveform = np.concatenate([say(text, 0.4, 0.4) for text in said])
+    waveform = np.concatenate([say(text, 0.5, 0.5) for text in said])
     for block in (800, 5000, len(waveform)):
         found = pieces(waveform, block)
         assert texts(found) == said
