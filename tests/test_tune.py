@@ -11,11 +11,13 @@ import torch
 from asr.cli import main
 from asr.decoders.beam import BeamDecoder
 from asr.decoders.greedy import GreedyDecoder
+from asr.decoders.rescoring import RescoringDecoder
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.encoders.recurrent import RecurrentConfig
 from asr.errors import ModelError
 from asr.features import FeatureConfig
 from asr.lm import tune as tuning
+from asr.lm.recurrent import RecurrentLM, RecurrentLMConfig
 from asr.manifest import Utterance, write
 from asr.model import CTCModel, ModelConfig
 from asr.text import BLANK, CharacterTokenizer
@@ -88,6 +90,15 @@ def test_a_language_model_is_wanted(model_folder: Path, manifest: Path, capsys: 
 def test_without_anything_to_search_with_decoding_is_greedy(model_folder: Path) -> None:
     assert isinstance(build_decoder(LETTERS, 0.04, DecoderSettings.load(model_folder)), GreedyDecoder)
     assert isinstance(build_decoder(LETTERS, 0.04, DecoderSettings(), {"AB": 2.0}), BeamDecoder)
+
+
+def test_rescored_words_are_words(lm_folder: Path, tmp_path: Path) -> None:
+    """Evaluation asks the decoder what it finds, since phones become words by a lexicon."""
+    rescorer = RecurrentLM(RecurrentLMConfig(hidden_size=4, embedding_size=4, num_layers=1), LETTERS)
+    rescorer.save(tmp_path / "rescorer")
+    settings = DecoderSettings(lm=str(lm_folder), rescoring_lm=str(tmp_path / "rescorer"))
+    decoder = build_decoder(LETTERS, 0.04, settings)
+    assert isinstance(decoder, RescoringDecoder) and decoder.unit == "word"
 
 
 def test_damaged_settings_are_reported(model_folder: Path) -> None:

@@ -34,6 +34,7 @@ class RescoringDecoder:
         length_bonus: added for each word, against a language model's liking for short sentences.
         """
         self.base = base
+        self.unit = getattr(base, "unit", None)
         self.lm = lm
         self.weight = weight
         self.length_bonus = length_bonus
