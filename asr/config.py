@@ -14,6 +14,7 @@ from asr.encoders import EncoderConfig
 from asr.encoders.recurrent import RecurrentConfig
 from asr.errors import ConfigError
 from asr.features import FeatureConfig
+from asr.losses import LossConfig
 from asr.model import ModelConfig
 from asr.text import TokenizerConfig
 from asr.validation import build, require
@@ -77,6 +78,7 @@ class RecipeConfig(RunConfig):
     features: FeatureConfig = field(default_factory=FeatureConfig)
     encoder: EncoderConfig = field(default_factory=RecurrentConfig)
     spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     samples: int = 3  # hypotheses shown in the log at each validation
 
     @property

@@ -69,7 +69,11 @@ class CTCModel(nn.Module):
     def classify(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
         """features (B, T, F), num_frames (B,) -> log_probs (B, T', V) float32, num_frames (B,)."""
         encoded, num_frames = self.encoder(features, num_frames)
-        return self.head(encoded).float().log_softmax(dim=-1), num_frames
+        return self.log_probs(encoded), num_frames
+
+    def log_probs(self, encoded: Tensor) -> Tensor:
+        """What the head says of a layer's output: (B, T', D) -> (B, T', V) float32."""
+        return self.head(encoded).float().log_softmax(dim=-1)
 
     def save(self, folder: Path | str, card: str = "") -> None:
         """Write the model folder; `card` becomes its README.md."""

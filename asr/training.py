@@ -1,4 +1,4 @@
-"""The LightningModule: CTC loss (Graves et al., 2006), optimiser, schedule, metrics; and the DataModule.
+"""The LightningModule: loss, optimiser, schedule, metrics; and the DataModule.
 
 `RunModule` and `RunDataModule` hold what the training of a language model (asr.lm.recurrent_training) shares.
 
@@ -15,7 +15,6 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
@@ -24,6 +23,7 @@ from asr.config import OptimizerConfig, RecipeConfig, RunConfig, ScheduleConfig
 from asr.data import Batch, BucketBatchSampler, SpeechDataset, batch_loader
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, DataError
+from asr.losses import consistency_losses, ctc_losses
 from asr.model import CTCModel
 from asr.scoring import count_errors
 
@@ -115,23 +115,40 @@ class SpeechModule(RunModule):
         return loss
 
     def loss(self, batch: Batch, seed: tuple[int, ...]) -> Tensor:
-        """CTC loss per token of a batch, with SpecAugment and dropout drawn from `seed`.
+        """The recipe's loss per token of a batch, with SpecAugment and dropout drawn from `seed`.
 
         Raises DataError naming the utterances where it is not finite.
         """
+        config = self.recipe.loss
         dropout_seed, mask_seed = (int(x) for x in np.random.SeedSequence(seed).generate_state(2))
         torch.manual_seed(dropout_seed)
         features, num_frames = self.model.features(batch.waveforms, batch.num_samples)
+        features, num_frames = features.repeat(config.views, 1, 1), num_frames.repeat(config.views)
         features = self.spec_augment(features, num_frames, torch.Generator().manual_seed(mask_seed))
-        losses = ctc_losses(*self.model.classify(features, num_frames), batch)
+        layers, num_frames = self.model.encoder.layer_outputs(features, num_frames)
+        log_probs = self.model.log_probs(layers[-1])
+        losses = self._ctc_losses(log_probs, num_frames, batch)
+        if config.intermediate:
+            middle = self.model.log_probs(layers[(len(layers) - 1) // 2])
+            below = self._ctc_losses(middle, num_frames, batch)
+            losses = (1 - config.intermediate) * losses + config.intermediate * below
+        if config.consistency:
+            first, second = log_probs.chunk(2)
+            losses = losses + config.consistency * consistency_losses(first, second, num_frames.chunk(2)[0])
         loss = losses.sum() / batch.num_tokens.sum()
         if not torch.isfinite(loss):
             raise DataError(_explain_non_finite(losses, batch))
         return loss
 
+    def _ctc_losses(self, log_probs: Tensor, num_frames: Tensor, batch: Batch) -> Tensor:
+        """CTC of each utterance (B,): the mean of its views, which follow each other in log_probs (views * B, T, V)."""
+        views = len(log_probs) // len(batch.ids)
+        losses = ctc_losses(log_probs, num_frames, batch.tokens.repeat(views, 1), batch.num_tokens.repeat(views))
+        return losses.unflatten(0, (views, -1)).mean(dim=0)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         log_probs, num_frames = self.model(batch.waveforms, batch.num_samples)
-        losses = ctc_losses(log_probs, num_frames, batch).tolist()
+        losses = ctc_losses(log_probs, num_frames, batch.tokens, batch.num_tokens).tolist()
         best = [hypotheses[0].text for hypotheses in self.decode(log_probs, num_frames)]
         rows = zip(batch.references, best, losses, batch.num_tokens.tolist(), strict=True)
         self.validated.update(zip(batch.ids, itertools.starmap(Validated, rows), strict=True))
@@ -161,13 +178,6 @@ def total_steps(trainer: pl.Trainer, batches: int) -> int:
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     steps = math.ceil(batches / trainer.accumulate_grad_batches) * max(trainer.max_epochs or 1, 1)
     return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
-
-
-def ctc_losses(log_probs: Tensor, num_frames: Tensor, batch: Batch) -> Tensor:
-    """-log p(tokens | audio) of each utterance, (B,)."""
-    return functional.ctc_loss(
-        log_probs.transpose(0, 1), batch.tokens, num_frames, batch.num_tokens, blank=0, reduction="none"
-    )
 
 
 def _explain_non_finite(losses: Tensor, batch: Batch) -> str:

@@ -18,5 +18,10 @@ class Encoder(nn.Module):
         """T' for T, (B,) int64, without running the encoder."""
         raise NotImplementedError
 
-    def forward(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
+    def layer_outputs(self, features: Tensor, num_frames: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What each layer makes of the features, the last layer last: (B, T', D) of each, num_frames (B,)."""
         raise NotImplementedError
+
+    def forward(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
+        outputs, num_frames = self.layer_outputs(features, num_frames)
+        return outputs[-1], num_frames

@@ -74,11 +74,13 @@ class RecurrentEncoder(Encoder):
     def output_frames(self, num_frames: Tensor) -> Tensor:
         return self.frontend.output_frames(num_frames)
 
-    def forward(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
+    def layer_outputs(self, features: Tensor, num_frames: Tensor) -> tuple[list[Tensor], Tensor]:
         x, num_frames = self.frontend(features, num_frames)
+        outputs = []
         for layer in self.layers:
             x = layer(x, num_frames)
-        return x, num_frames
+            outputs.append(x)
+        return outputs, num_frames
 
 
 class RecurrentLayer(nn.Module):
