@@ -164,6 +164,16 @@ def collate(examples: Sequence[Example]) -> Batch:
     )
 
 
+def by_length(lengths: Sequence[int], limit: float) -> list[list[int]]:
+    """Indices in batches of similar lengths, each at most `limit` long after padding, or one alone; longest first."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not batches or lengths[batches[-1][0]] * (len(batches[-1]) + 1) > limit:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
+
+
 class BucketBatchSampler(Sampler[list[Item]]):
     """Batches of similar durations, at most `max_batch_seconds` after padding; the same number on every rank.
 

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr import audio
 from asr.audio_stream import stream
+from asr.data import by_length
 from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import AudioError, ConfigError, ModelError
@@ -195,16 +196,6 @@ def as_mono(waveform: np.ndarray, channel: int | None = None) -> np.ndarray:
     if not np.isfinite(mono).all():
         raise AudioError("waveform: holds samples that are NaN or infinite")
     return mono
-
-
-def by_length(lengths: Sequence[int], limit: float) -> list[list[int]]:
-    """Indices in batches of similar lengths, each at most `limit` long after padding, or one alone; longest first."""
-    batches: list[list[int]] = []
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if not batches or lengths[batches[-1][0]] * (len(batches[-1]) + 1) > limit:
-            batches.append([])
-        batches[-1].append(i)
-    return batches
 
 
 def _pad(rows: list[Tensor]) -> Tensor:

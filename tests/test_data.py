@@ -10,7 +10,7 @@ import torch
 
 from asr import audio
 from asr.augment import AugmentConfig
-from asr.data import BucketBatchSampler, Item, SpeechDataset, batch_loader, collate
+from asr.data import BucketBatchSampler, Item, SpeechDataset, batch_loader, by_length, collate
 from asr.errors import ConfigError, DataError
 from asr.manifest import Utterance
 from asr.text import TokenizerConfig, build_tokenizer
@@ -148,3 +148,11 @@ def test_impossible_settings_are_named() -> None:
 
     with pytest.raises(ConfigError, match="max_batch_seconds"):
         replace(DataConfig(), max_batch_seconds=0.0)
+
+
+def test_by_length_keeps_the_limit_after_padding() -> None:
+    lengths = [5, 1, 9, 3, 3, 8, 20, 1]
+    batches = by_length(lengths, 10)
+    assert sorted(i for batch in batches for i in batch) == list(range(8))
+    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 10 for batch in batches)
+    assert len(batches) == 5

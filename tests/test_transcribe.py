@@ -13,7 +13,7 @@ import asr
 from asr import audio
 from asr.audio_stream import stream
 from asr.errors import AudioError, ConfigError, ModelError
-from asr.transcribe import Transcriber, by_length
+from asr.transcribe import Transcriber
 from tests.tone_model import RATE, SYMBOL, say, tone_model
 
 
@@ -118,14 +118,6 @@ def test_settings_that_cannot_be(tmp_path: Path) -> None:
     tone_model().save(tmp_path)
     with pytest.raises(ModelError, match="device 'abacus' cannot be used"):
         asr.load_model(tmp_path, device="abacus")
-
-
-def test_by_length_keeps_the_limit_after_padding() -> None:
-    lengths = [5, 1, 9, 3, 3, 8, 20, 1]
-    batches = by_length(lengths, 10)
-    assert sorted(i for batch in batches for i in batch) == list(range(8))
-    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 10 for batch in batches)
-    assert len(batches) == 5
 
 
 # ---------------------------------------------------------------------------------------------------------- streams

@@ -9,7 +9,7 @@ README.md. Loading never unpickles.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
+from asr.data import by_length
 from asr.errors import ConfigError, ModelError
 from asr.features import frame_mask
 from asr.text import Tokenizer, load_tokenizer
@@ -129,7 +130,7 @@ class RecurrentLM(nn.Module):
     @torch.inference_mode()
     def _score(self, encoded: list[list[int]], max_batch_tokens: int) -> list[float]:
         scores = [0.0] * len(encoded)
-        for rows in _similar_lengths(encoded, max_batch_tokens):
+        for rows in by_length([len(ids) + 1 for ids in encoded], max_batch_tokens):
             sentences, num_targets = frame_sentences([encoded[i] for i in rows])
             found = self.log_probs_of(sentences.to(self.device), num_targets.to(self.device)).tolist()
             for i, value in zip(rows, found, strict=True):
@@ -193,15 +194,6 @@ def to_perplexity(log_prob: float, count: int) -> float:
     """exp(-log_prob / count), infinite beyond what a float holds."""
     surprise = -log_prob / max(1, count)
     return math.exp(surprise) if surprise < 700 else math.inf
-
-
-def _similar_lengths(encoded: list[list[int]], max_batch_tokens: int) -> Iterator[list[int]]:
-    """Indices of sentences, the longest first, with at most so many tokens after padding (or one sentence)."""
-    order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))
-    while order:
-        size = max(1, max_batch_tokens // (len(encoded[order[0]]) + 1))
-        yield order[:size]
-        order = order[size:]
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
