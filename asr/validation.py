@@ -10,10 +10,13 @@ T = TypeVar("T")
 
 
 def require(section: str, *checks: tuple[bool, str, object, str]) -> None:
-    """Raise ConfigError for the first check that fails: (is it good, setting, value found, what is wanted)."""
+    """Raise ConfigError for the first check that fails: (is it good, setting, value found, what is wanted).
+
+    section: what the setting's name is prefixed with; "" where it stands for itself, as `--order` does.
+    """
     for good, setting, found, wanted in checks:
         if not good:
-            raise ConfigError(f"{section}.{setting}: found {found}, wanted {wanted}")
+            raise ConfigError(f"{section}{'.' * bool(section)}{setting}: found {found}, wanted {wanted}")
 
 
 def build(cls: type[T], values: dict[str, Any], where: str) -> T:

@@ -19,6 +19,7 @@ from asr.lm.language_model import FILE as DECODED
 from asr.lm.language_model import LanguageModel
 from asr.lm.ngram_model import SPECIAL, NGramModel
 from asr.lm.sentences import Units, read_sentences, split
+from asr.validation import require
 
 BINARY, REPORT = "lm.binary", "build.json"
 progress = partial(tqdm, unit_scale=True, disable=None, leave=False)
@@ -42,21 +43,15 @@ class BuildConfig:
     text_scheme: str = "none"
 
     def __post_init__(self) -> None:
-        checks = (
-            (1 <= self.order <= MAX_ORDER, "order", self.order, f"1 to {MAX_ORDER}"),
-            (self.vocabulary is None or self.vocabulary > 0, "vocabulary", self.vocabulary, "1 or more"),
-            (self.min_count > 0, "min-count", self.min_count, "1 or more"),
-            (len(self.prune) <= self.order, "prune", list(self.prune), f"at most {self.order}, one an order"),
-            (
-                self.discount_fallback is None or len(self.discount_fallback) == 3,
-                "discount-fallback",
-                self.discount_fallback,
-                "three numbers, as 0.5 1 1.5",
-            ),
-        )
-        for good, setting, found, wanted in checks:
-            if not good:
-                raise ConfigError(f"--{setting}: found {found}, wanted {wanted}")
+        require(
+            "",
+            (1 <= self.order <= MAX_ORDER, "--order", self.order, f"1 to {MAX_ORDER}"),
+            (self.vocabulary is None or self.vocabulary > 0, "--vocabulary", self.vocabulary, "1 or more"),
+            (self.min_count > 0, "--min-count", self.min_count, "1 or more"),
+            (len(self.prune) <= self.order, "--prune", list(self.prune), f"at most {self.order}, one an order"),
+            (self.discount_fallback is None or len(self.discount_fallback) == 3, "--discount-fallback",
+             self.discount_fallback, "three numbers, as 0.5 1 1.5"),
+        )  # fmt: skip
 
     def command(self) -> str:
         """The command line that builds this."""
