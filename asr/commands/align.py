@@ -19,11 +19,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.text import SCHEMES
+
 if TYPE_CHECKING:
     from asr.manifest import Utterance
 
 FORMATS = ("textgrid", "ctm", "json")
-SCHEMES = ("none", "basic", "english")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -40,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
     from asr import manifest
     from asr.errors import ManifestError
     from asr.evaluate import evaluate
-    from asr.lm.sentences import read_sentences
     from asr.model_folder import load_model_folder
 
     utterances = manifest.read_all(args.manifests)
@@ -61,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     print(result.describe_intervals())
     vocabulary = None
     if args.vocabulary:
+        from asr.lm.sentences import read_sentences
+
         vocabulary = {word for text in read_sentences(args.vocabulary) for word in text.split()}
     if args.details:
         from asr.report import details
