@@ -33,5 +33,5 @@ def run(args: argparse.Namespace) -> int:
     print(f"the mixture    perplexity {mixture.perplexity:9.2f}")
     merged = interpolate(models, mixture.weights)
     lm_files.save(args.output, merged)
-    print(f"{lm_files.size(args.output, merged)}\n{perplexity(merged, heldout).describe()}")
+    print(f"{lm_files.size(args.output, merged)}\n{perplexity(merged, heldout).summary()}")
     return 0

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     result = measure_recurrent(args) if (Path(args.model) / "model.safetensors").is_file() else measure_ngram(args)
-    print(result.describe())
+    print(result.summary())
     if args.json:
         Path(args.json).write_text(json.dumps(result.to_dict(), indent=2) + "\n")
     return 0

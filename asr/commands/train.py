@@ -11,35 +11,20 @@ logs (CSV, TensorBoard), the learning curve and the model folder.
 
 import argparse
 
+from asr.commands import training
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", help="a YAML recipe")
-    parser.add_argument("--output", help="folder of the run (default: the recipe's, else runs/<name>)")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint, exactly")
+    training.add_arguments(parser)
     parser.add_argument("--init-from", metavar="MODEL", help="model folder whose weights to start from")
-    parser.add_argument("--check", action="store_true", help="check the recipe and its data, then stop")
 
 
 def run(args: argparse.Namespace) -> int:
     from asr.config import load_recipe
 
-    overrides = list(args.overrides)
-    if args.output:
-        overrides += ["--output", args.output]
-    if args.init_from:
-        overrides += ["--init_from", args.init_from]
-    recipe = load_recipe(args.recipe, overrides)
+    init_from = ["--init_from", args.init_from] if args.init_from else []
+    recipe = load_recipe(args.recipe, [*training.overrides(args), *init_from])
 
     from asr.experiment import check, train
 
-    if args.check:
-        print(check(recipe))
-        return 0
-    result = train(recipe, resume=args.resume)
-    if result is None:
-        return 0  # a further process of a distributed training: the first one reports
-    print(f"validation: {result.valid.summary()}")
-    if result.test:
-        print(f"test:       {result.test.summary()}")
-    print(f"model folder:   {result.model}\nlearning curve: {result.folder / 'learning_curve.png'}")
-    return 0
+    return training.run(args, recipe, check, train, "model folder")

@@ -41,7 +41,7 @@ class Perplexity:
             **asdict(self),
         }
 
-    def describe(self) -> str:
+    def summary(self) -> str:
         predictions = self.words + self.sentences
         hits = ", ".join(f"{n}-grams {count / predictions:.1%}" for n, count in enumerate(self.hits, start=1))
         return (

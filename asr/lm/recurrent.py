@@ -72,7 +72,7 @@ class Perplexity(NamedTuple):
         """Figures for a JSON file."""
         return self._asdict()
 
-    def describe(self) -> str:
+    def summary(self) -> str:
         """One line."""
         return (
             f"perplexity {self.per_word:.2f} per word, {self.per_token:.2f} per token ({self.sentences} sentences, "
