@@ -4,10 +4,8 @@ A model folder needs nothing but this module to load: `config.json`, `model.safe
 tokenizer's own text files, beside a README.md (the model card). Loading never unpickles.
 """
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,11 +16,11 @@ from asr.encoders import EncoderConfig, build_encoder
 from asr.encoders.recurrent import RecurrentConfig
 from asr.errors import ConfigError, ModelError
 from asr.features import FeatureConfig, Features
+from asr.network_folder import Kind, read_config, write_config
 from asr.text import Tokenizer, load_tokenizer
 from asr.validation import build
 
-FORMAT = 1
-"""Version of the model folder; raised when an older reader would misread a newer folder."""
+KIND = Kind("model", "asr train", None)
 
 
 @dataclass(frozen=True)
@@ -78,13 +76,9 @@ class CTCModel(nn.Module):
     def save(self, folder: Path | str, card: str = "") -> None:
         """Write the model folder; `card` becomes its README.md."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        config = {"format": FORMAT, **asdict(self.config), "tokenizer": self.tokenizer.to_config()}
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        self.tokenizer.save(folder)
+        write_config(folder, KIND, asdict(self.config), self.tokenizer, card)
         weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         save_file(weights, folder / "model.safetensors")
-        (folder / "README.md").write_text(card or "A CTC speech recogniser made with asr.\n")
 
     @classmethod
     def load(cls, folder: Path | str) -> "CTCModel":
@@ -93,7 +87,7 @@ class CTCModel(nn.Module):
         Raises ModelError where the folder is missing, incomplete, or of a format this version does not know.
         """
         folder = Path(folder)
-        config = _read_config(folder)
+        config = read_config(folder, KIND)
         tokenizer = load_tokenizer(folder, config.pop("tokenizer"))
         try:
             model = cls(build(ModelConfig, config, str(folder / "config.json")), tokenizer)
@@ -104,20 +98,3 @@ class CTCModel(nn.Module):
             raise ModelError(f"{folder}: the model cannot be loaded: {error}") from error
         model.folder = folder
         return model.eval()
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such model folder; it is what `asr train` writes as RUN/model")
-    missing = [name for name in ("config.json", "model.safetensors", "tokens.txt") if not (folder / name).is_file()]
-    if missing:
-        raise ModelError(f"{folder}: not a model folder: it lacks {', '.join(missing)}")
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        version = config.pop("format")
-        config["tokenizer"]  # noqa: B018 - its absence is reported below
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError(f"{folder / 'config.json'}: not a model configuration: {error!r}") from error
-    if version != FORMAT:
-        raise ModelError(f"{folder}: the model has format {version}, this version of asr reads {FORMAT}: update asr")
-    return config

@@ -7,7 +7,6 @@ A language model's folder holds `config.json`, `model.safetensors`, `tokens.txt`
 README.md. Loading never unpickles.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,13 +21,12 @@ from torch import Tensor, nn
 from asr.data import by_length
 from asr.errors import ConfigError, ModelError
 from asr.features import frame_mask
+from asr.network_folder import Kind, read_config, write_config
 from asr.text import Tokenizer, load_tokenizer
 from asr.validation import build, require
 
 BOUNDARY = Tokenizer.blank_id
-FORMAT = 1
-"""Version of the folder; raised when an older reader would misread a newer folder."""
-KIND = "recurrent_lm"
+KIND = Kind("recurrent language model", "asr lm train", "recurrent_lm")
 
 State: TypeAlias = Tensor | tuple[Tensor, Tensor]
 """What a network remembers of the tokens before: h, with LSTM (h, c), each (num_layers, B, hidden_size)."""
@@ -156,12 +154,8 @@ class RecurrentLM(nn.Module):
     def save(self, folder: Path | str, card: str = "") -> None:
         """Write the folder; `card` becomes its README.md."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        config = {"format": FORMAT, "kind": KIND, **asdict(self.config), "tokenizer": self.tokenizer.to_config()}
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        self.tokenizer.save(folder)
+        write_config(folder, KIND, asdict(self.config), self.tokenizer, card)
         save_model(self, str(folder / "model.safetensors"))
-        (folder / "README.md").write_text(card or "A recurrent language model made with asr.\n")
 
     @classmethod
     def load(cls, folder: Path | str) -> "RecurrentLM":
@@ -171,7 +165,7 @@ class RecurrentLM(nn.Module):
         model's.
         """
         folder = Path(folder)
-        config = _read_config(folder)
+        config = read_config(folder, KIND)
         tokenizer = load_tokenizer(folder, config.pop("tokenizer"))
         try:
             model = cls(build(RecurrentLMConfig, config, str(folder / "config.json")), tokenizer)
@@ -194,23 +188,3 @@ def to_perplexity(log_prob: float, count: int) -> float:
     """exp(-log_prob / count), infinite beyond what a float holds."""
     surprise = -log_prob / max(1, count)
     return math.exp(surprise) if surprise < 700 else math.inf
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such language model; it is the folder that `asr lm train` writes as RUN/model")
-    missing = [name for name in ("config.json", "model.safetensors", "tokens.txt") if not (folder / name).is_file()]
-    if missing:
-        raise ModelError(f"{folder}: not a recurrent language model: it lacks {', '.join(missing)}")
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        kind, version = config.pop("kind", None), config.pop("format", None)
-        config.setdefault("tokenizer", {})
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ModelError(f"{path}: not a model configuration: {error!r}") from error
-    if kind != KIND:
-        raise ModelError(f"{path}: found kind {kind!r}, wanted {KIND!r}: a folder that `asr lm train` wrote")
-    if version != FORMAT:
-        raise ModelError(f"{folder}: the model has format {version}, this version of asr reads {FORMAT}: update asr")
-    return config

@@ -1,0 +1,53 @@
+"""The folder of a trained network, acoustic or of language: config.json, tokens.txt, README.md beside the weights."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asr.errors import ModelError
+from asr.text import Tokenizer
+
+FORMAT = 1
+"""Version of the folder; raised when an older reader would misread a newer folder."""
+
+
+class Kind(NamedTuple):
+    """Which network the folder holds."""
+
+    name: str
+    command: str  # that writes such folders
+    mark: str | None  # config.json's `kind`
+
+
+def write_config(folder: Path, kind: Kind, config: dict[str, Any], tokenizer: Tokenizer, card: str) -> None:
+    """Make the folder, with all but the weights; `card` becomes its README.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = {"kind": kind.mark} if kind.mark else {}
+    config = {"format": FORMAT, **mark, **config, "tokenizer": tokenizer.to_config()}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    tokenizer.save(folder)
+    (folder / "README.md").write_text(card or f"A {kind.name} made with {kind.command}.\n")
+
+
+def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
+    """The settings in config.json, the tokenizer's under "tokenizer".
+
+    Raises ModelError where the folder is missing, incomplete, damaged, of another kind or a format not known here.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such {kind.name} folder; it is what `{kind.command}` writes as RUN/model")
+    missing = [name for name in ("config.json", "model.safetensors", "tokens.txt") if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder}: not a {kind.name} folder: it lacks {', '.join(missing)}")
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+        mark, version = config.pop("kind", None), config.pop("format", None)
+        config.setdefault("tokenizer", {})
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"{path}: not a model configuration: {error!r}") from error
+    if mark != kind.mark:
+        raise ModelError(f"{path}: found kind {mark!r}, wanted {kind.mark!r}: a folder that `{kind.command}` wrote")
+    if version != FORMAT:
+        raise ModelError(f"{folder}: the model has format {version}, this version of asr reads {FORMAT}: update asr")
+    return config
