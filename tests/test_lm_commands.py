@@ -96,6 +96,8 @@ def test_excluded_sentences_are_left_out_and_counted(text: str, tmp_path: Path, 
 def test_character_model(text: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = str(tmp_path / "lm")
     assert main(["lm", "build", text, "--units", "character", "--order", "4", "--output", out]) == 0
+    words, symbols = sum(len(line.split()) for line in lines(1)), set("".join(lines(1)))
+    assert f"500 sentences, {words} words, vocabulary {len(symbols)} characters" in capsys.readouterr().out
     model = read_arpa(out)
     assert set(model.words[3:]) == {"w", "<space>", *"0123456789"}
     assert not (Path(out) / "lexicon.txt").exists()

@@ -87,14 +87,15 @@ class BuildReport:
     excluded_found: int  # how many lines of the text were such
     order: int  # lower than was told where pruning left no longer n-grams
     prune: list[int]
-    vocabulary: int  # words, <unk>, <s>, </s> not counted
+    units: Units
+    vocabulary: int  # words or characters; <unk>, <s>, </s> not counted
     ngrams: list[int]  # of each order
     lexicon: dict[str, int]  # how many words have pronunciations, guessed or none
 
     def describe(self) -> str:
         sentences, words = (sum(getattr(s, name) for s in self.sources) for name in ("sentences", "words"))
         lines = [
-            f"{sentences} sentences, {words} words, vocabulary {self.vocabulary}",
+            f"{sentences} sentences, {words} words, vocabulary {self.vocabulary} {self.units}s",
             ", ".join(f"{order}-grams {count}" for order, count in enumerate(self.ngrams, start=1)),
         ]
         if self.excluded_sentences:
@@ -137,6 +138,7 @@ def build(config: BuildConfig) -> BuildReport:
         sum(source.excluded for source in sources),
         model.order,
         list(config.prune),
+        config.units,
         model.size - len(SPECIAL),
         model.counts,
         _write_lexicon(folder / phones.FILE, model, lexicon, config) if config.units == "word" else {},
@@ -168,10 +170,9 @@ def _sentences(config: BuildConfig, sources: list[Source], excluded: set[str]) -
             if excluded and key(sentence) in excluded:
                 source.excluded += 1
                 continue
-            words = split(sentence, config.units)
             source.sentences += 1
-            source.words += len(words)
-            yield words
+            source.words += len(sentence.split())
+            yield split(sentence, config.units)
 
 
 def _write_lexicon(path: Path, model: NGramModel, lexicon: phones.Lexicon, config: BuildConfig) -> dict[str, int]:
