@@ -103,7 +103,7 @@ def test_character_model(text: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert not (Path(out) / "lexicon.txt").exists()
     capsys.readouterr()
     assert main(["lm", "perplexity", out, text]) == 0
-    assert f"{sum(map(len, lines(1)))} words, 0 of them unknown" in capsys.readouterr().out
+    assert f"{sum(map(len, lines(1)))} characters, 0 of them unknown" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("cut", "size"), [(["--vocabulary", "10"], 10), (["--min-count", "3"], None)])

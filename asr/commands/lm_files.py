@@ -59,15 +59,14 @@ def save(path: Path | str, model: "NGramModel") -> None:
 
 
 def read_for(model: "NGramModel", paths: Iterable[str], scheme: str) -> Iterator[list[str]]:
-    """The sentences of texts in the symbols of a model: characters where it knows `<space>`, else words."""
+    """The sentences of texts in the symbols of a model: words or characters."""
     from tqdm import tqdm
 
     from asr.lm.sentences import read_sentences, split
-    from asr.text import SPACE
 
     sentences = (sentence for path in paths for sentence in read_sentences(path, scheme))
     for sentence in tqdm(sentences, desc="reading text", unit=" sentences", disable=None, leave=False):
-        yield split(sentence, "character" if SPACE in model.ids else "word")
+        yield split(sentence, model.units)
 
 
 def size(path: Path | str, model: "NGramModel") -> str:

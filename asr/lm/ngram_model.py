@@ -8,8 +8,11 @@ binary search, and the same arrays serve estimation, perplexity, pruning and int
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
+
+from asr.text import SPACE
 
 UNK, BOS, EOS = "<unk>", "<s>", "</s>"
 UNK_ID, BOS_ID, EOS_ID = 0, 1, 2
@@ -58,6 +61,11 @@ class NGramModel:
     keys: list[Array]  # int64 (N,), sorted; unigrams: 0 .. V - 1
     log_probs: list[Array]  # float32 (N,), log10
     log_backoffs: list[Array]  # float32 (N,), log10; the highest order's are 0 and mean nothing
+
+    @property
+    def units(self) -> Literal["word", "character"]:
+        """What it predicts; only models of characters know `<space>`."""
+        return "character" if SPACE in self.ids else "word"
 
     @property
     def order(self) -> int:

@@ -16,6 +16,7 @@ PIECE = 1 << 20  # words scored at a time
 class Perplexity:
     """Sums over a text. A sentence's end counts as a prediction, as everywhere in the field, but not as a word."""
 
+    units: str = "word"  # what `words` counts: character, for a model of characters
     sentences: int = 0
     words: int = 0
     oov: int = 0  # words outside the vocabulary
@@ -46,7 +47,7 @@ class Perplexity:
         hits = ", ".join(f"{n}-grams {count / predictions:.1%}" for n, count in enumerate(self.hits, start=1))
         return (
             f"perplexity {self.excluding_oov:.2f} without unknown words, {self.including_oov:.2f} with them\n"
-            f"{self.sentences} sentences, {self.words} words, {self.oov} of them unknown "
+            f"{self.sentences} sentences, {self.words} {self.units}s, {self.oov} of them unknown "
             f"({self.oov / max(self.words, 1):.2%})\npredicted by {hits}"
         )
 
@@ -65,7 +66,7 @@ def encode_pieces(model: NGramModel, sentences: Iterable[Sequence[str]]) -> Iter
 
 def perplexity(model: NGramModel, sentences: Iterable[Sequence[str]]) -> Perplexity:
     """Score sentences, each its words. Raises TextError where there are none."""
-    result = Perplexity(hits=[0] * model.order)
+    result = Perplexity(model.units, hits=[0] * model.order)
     hits = np.zeros(model.order + 1, np.int64)
     for ids in encode_pieces(model, sentences):
         scores, used = model.score_ids(ids)
