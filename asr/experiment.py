@@ -244,6 +244,7 @@ class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the co
         ".*LeafSpec.*is deprecated.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Found .* module.* in eval mode.*",
+        ".*when logging on epoch level in distributed setting.*",  # each rank has gathered all and logs the same
         ".*your dataloader is not resumable.*",  # BucketBatchSampler's `position` resumes it exactly
     )
 
