@@ -74,7 +74,7 @@ def _read(transcriber: Transcriber, recording: Recording) -> Iterator[tuple[_Eve
         yield _Event(recording, seconds=segmenter.seconds, ended=True), NOTHING
     except Exception as error:  # decoders meet all kinds of damage, and raise all kinds of errors
         message = str(error) if isinstance(error, UserError) else f"{recording.path}: {error!r}"
-        yield _Event(recording, ended=True, problem=message.replace(str(recording.path), recording.label)), NOTHING
+        yield _Event(recording, ended=True, problem=recording.told(message)), NOTHING
 
 
 def _length(recording: Recording) -> float | None:

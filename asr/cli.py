@@ -1,7 +1,8 @@
 """The command line: asr prepare | info | train | transcribe | evaluate | align | score | compare | lm | export | demo.
 
 Only the argument parser is built here; each command imports what it needs when it runs, so that help answers at once.
-A user's mistake (asr.errors.UserError) prints its message and exits 2; `--debug` shows the traceback.
+A user's mistake (asr.errors.UserError), or a file that the system will not read or write, prints its message and exits
+2; `--debug` shows the traceback.
 """
 
 import argparse
@@ -50,20 +51,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and "train" not in (args.command, getattr(args, "subcommand", None)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.overrides = rest
+    name = " ".join(["asr", args.command, *filter(None, [getattr(args, "subcommand", None)])])
     try:
         return args.run(args)
-    except UserError as error:
-        if args.debug:
-            raise
-        print(f"asr {args.command}: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print(f"\nasr {args.command}: interrupted", file=sys.stderr)
+        print(f"\n{name}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output, `head` say, has seen enough.
         sys.stderr.close()
         return 0
+    except (UserError, OSError) as error:
+        if args.debug:
+            raise
+        # The system's: a full disk, a folder that may not be written.
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+        print(f"{name}: {reason}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

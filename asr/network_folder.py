@@ -35,7 +35,8 @@ def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
     Raises ModelError where the folder is missing, incomplete, damaged, of another kind or a format not known here.
     """
     if not folder.is_dir():
-        raise ModelError(f"{folder}: no such {kind.name} folder; it is what `{kind.command}` writes as RUN/model")
+        found = "is a file, not a" if folder.exists() else "no such"
+        raise ModelError(f"{folder}: {found} {kind.name} folder; it is what `{kind.command}` writes as RUN/model")
     missing = [name for name in ("config.json", "model.safetensors", "tokens.txt") if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder}: not a {kind.name} folder: it lacks {', '.join(missing)}")

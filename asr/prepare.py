@@ -240,7 +240,8 @@ def _measure_one(
             raise AudioError(f"no audio file {published.name}, nor one of another format beside it")
         text = normalise(utterance.text, scheme)
         if not text:
-            raise TextError(f"nothing is left of the transcript {utterance.text!r}")
+            left = f"nothing is left of the transcript {utterance.text!r}" if utterance.text else "no transcript"
+            raise TextError(left)
         if path.suffix.lower() == ".raw" and raw_sample_rate and copies:
             path = _wav_copy(path, copies, raw_sample_rate)
         duration = audio.info(path).duration

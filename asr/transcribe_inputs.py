@@ -36,6 +36,12 @@ class Recording:
         """Like `name`, and different for each channel."""
         return f"{self.name}.channel{self.channel}" if self.separate else self.name
 
+    def told(self, problem: str) -> str:
+        """What is wrong with its file, as it is told to the user."""
+        if self.duration is not None:  # a manifest's: its label does not say where it is
+            return f"{self.label}: {problem}"
+        return problem.replace(str(self.path), self.label)
+
 
 def find(
     inputs: Sequence[str], channel: int | Literal["separate"] | None, spool: Path
@@ -49,12 +55,15 @@ def find(
     Raises ManifestError for bad manifests, ConfigError where outputs cannot be told apart.
     """
     problems: list[str] = []
-    rows = manifest.read_all(name for name in inputs if Path(name).suffix.lower() in MANIFESTS)
+    manifests = [name for name in inputs if Path(name).suffix.lower() in MANIFESTS]
+    rows = manifest.read_all(manifests)
+    if manifests and not rows:
+        problems.append(f"{', '.join(manifests)}: no utterances; wanted one JSON object a line")
     recordings = [
         Recording(Path(row.audio_filepath), row.id, row.id.replace("/", "_"), offset=row.offset, duration=row.duration)
         for row in rows
     ]
-    files = [name for name in inputs if Path(name).suffix.lower() not in MANIFESTS]
+    files = [name for name in inputs if name not in manifests]
     recordings += _named(
         dict.fromkeys(path for name in files if name != STDIN for path in _files(name, problems)), files
     )
@@ -122,7 +131,7 @@ def _channels(recording: Recording, problems: list[str]) -> Iterator[Recording]:
     try:
         count = audio.info(recording.path).num_channels
     except AudioError as error:
-        problems.append(str(error).replace(str(recording.path), recording.label))
+        problems.append(recording.told(str(error)))
         return
     for channel in range(count):
         yield replace(recording, label=f"{recording.label} [channel {channel}]", channel=channel, separate=True)

@@ -186,7 +186,6 @@ def test_interpolate(lm: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> 
         (["build", "few.txt", "--output", "x", "--vocabulary", "0"], "--vocabulary: found 0"),
         (["build", "few.txt", "--output", "x", "--prune", "1"], "prune: found 1 1 1, wanted 0 for unigrams"),
         (["build", "few.txt", "--output", "x", "--prune", "0", "0", "0", "1"], "--prune: found [0, 0, 0, 1]"),
-        (["build", "few.txt", "--output", "x", "--text-scheme", "no"], "found 'no', wanted one of none"),
         (["build", "few.txt", "--output", "x", "--exclude", "none.txt"], "none.txt: the text cannot be read"),
         (["build", "number.txt", "--output", "x", "--text-scheme", "english"], "number.txt:2: 'b 2'"),
         (["build", "tag.txt", "--output", "x"], "has the word <s>"),

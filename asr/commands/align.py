@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.text import SCHEMES
+from asr.commands import options
 
 if TYPE_CHECKING:
     from asr.manifest import Utterance
@@ -36,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", metavar="FILE.png", help="draw waveform, log-mel, emissions and words (one recording)"
     )
-    parser.add_argument(
-        "--text-scheme", choices=SCHEMES, default="none", help="how to normalise the text (default: none)"
-    )
+    options.add_text_scheme(parser, "the text")
     parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
 
 
@@ -53,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
     if len(args.format) > 1 and not args.output_dir:
         raise ConfigError(f"--format {' '.join(args.format)}: several formats need --output-dir")
+    options.check_output("--plot", args.plot)
+    options.check_output("--output-dir", args.output_dir, folder=True)
     rows = _utterances(args)
     if args.plot and len(rows) > 1:
         raise ConfigError(f"--plot draws one recording, found {len(rows)} in {args.audio}")
@@ -88,14 +88,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _utterances(args: argparse.Namespace) -> "list[Utterance]":
-    from asr import manifest
     from asr.errors import TextError
     from asr.manifest import Utterance
 
-    if args.text is None:
-        if not args.audio.endswith((".jsonl", ".json")):
-            raise TextError(f"{args.audio}: its text is missing: asr align AUDIO TEXT, or a manifest (.jsonl) alone")
-        return manifest.read(args.audio)
+    is_manifest = args.audio.endswith((".jsonl", ".json"))
+    if is_manifest != (args.text is None):
+        problem = "a manifest has its own texts" if is_manifest else "its text is missing"
+        raise TextError(f"{args.audio}: {problem}: asr align AUDIO TEXT, or a manifest (.jsonl) alone")
+    if is_manifest:
+        return options.read_manifests([args.audio])
     text = args.text
     if os.path.isfile(text):  # unlike Path's, never an error, however long the text
         try:

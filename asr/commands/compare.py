@@ -12,24 +12,24 @@ references; for other formats (see `asr score`) give --references.
 
 import argparse
 
+from asr.commands import options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="hypotheses of one system")
     parser.add_argument("b", metavar="B", help="hypotheses of the other, for the same utterances")
     parser.add_argument("--references", metavar="REF", help="what was said (default: `text` beside `pred_text` in A)")
-    parser.add_argument("--text-scheme", default="none", metavar="NAME", help="normalise all: none, basic or english")
-    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    options.add_text_scheme(parser, "all")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    import json
     from dataclasses import asdict
-    from pathlib import Path
 
     from asr.compare import compare
 
+    options.check_output("--json", args.json)
     found = compare(args.a, args.b, args.references, args.text_scheme)
     print(found.describe())
-    if args.json:
-        Path(args.json).write_text(json.dumps(asdict(found), indent=2) + "\n")
+    options.write_json(args.json, asdict(found))
     return 0

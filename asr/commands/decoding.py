@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _number_or_none(text: str) -> "float | str":
-    return text if text == "none" else float(text)
+    try:
+        return text if text == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text!r}, wanted a number or none") from None
 
 
 def settings(args: argparse.Namespace, model: Any) -> "DecoderSettings":

@@ -11,23 +11,18 @@ import argparse
 import json
 from pathlib import Path
 
-from asr.commands import decoding
+from asr.commands import decoding, options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model folder")
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="JSONL manifests")
-    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    options.add_json(parser)
     parser.add_argument("--html", metavar="FILE", help="write a page: tables, each utterance aligned and audible")
     parser.add_argument("--embed-audio", action="store_true", help="put the sound into the page instead of linking it")
     parser.add_argument("--details", action="store_true", help="print the tables and the worst utterances too")
     parser.add_argument("--vocabulary", metavar="FILE", help="text or manifest of training: count words outside it")
-    parser.add_argument(
-        "--text-scheme",
-        default="none",
-        metavar="NAME",
-        help="normalise references and hypotheses before scoring: none, basic or english (default: none)",
-    )
+    options.add_text_scheme(parser, "references and hypotheses before scoring")
     parser.add_argument("--hypotheses", metavar="FILE", help="write id, text, pred_text, speaker as JSONL")
     parser.add_argument("--max-batch-seconds", type=float, default=120.0, help="audio in a batch (default: 120)")
     parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
@@ -37,14 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from asr import manifest
-    from asr.errors import ManifestError
     from asr.evaluate import evaluate
     from asr.model_folder import load_model_folder
+    from asr.validation import require
 
-    utterances = manifest.read_all(args.manifests)
-    if not utterances:
-        raise ManifestError(f"{', '.join(args.manifests)}: no utterances to evaluate")
+    seconds = args.max_batch_seconds
+    require("", (seconds > 0, "--max-batch-seconds", f"{seconds:g}", "more than 0"))
+    for option in ("json", "html", "hypotheses"):
+        options.check_output(f"--{option}", getattr(args, option))
+    utterances = options.read_manifests(args.manifests)
+    vocabulary = None
+    if args.vocabulary:
+        from asr.lm.sentences import read_sentences
+
+        vocabulary = {word for text in read_sentences(args.vocabulary) for word in text.split()}
     model = load_model_folder(args.model, args.device)
     decoder = decoding.build(args, model)
     with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
@@ -53,16 +54,11 @@ def run(args: argparse.Namespace) -> int:
             utterances,
             decoder,
             text_scheme=args.text_scheme,
-            max_batch_seconds=args.max_batch_seconds,
+            max_batch_seconds=seconds,
             progress=bar.update,
         )
     print(result.summary())
     print(result.describe_intervals())
-    vocabulary = None
-    if args.vocabulary:
-        from asr.lm.sentences import read_sentences
-
-        vocabulary = {word for text in read_sentences(args.vocabulary) for word in text.split()}
     if args.details:
         from asr.report import details
 
@@ -72,13 +68,12 @@ def run(args: argparse.Namespace) -> int:
 
         title = f"{args.model} on {', '.join(args.manifests)}"
         page = html_report(result, title, Path(args.html).parent, vocabulary, args.embed_audio)
-        Path(args.html).write_text(page, encoding="utf-8")
-    if args.json:
-        Path(args.json).write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+        options.write(args.html, page)
+    options.write_json(args.json, result.to_dict())
     if args.hypotheses:
-        rows = zip(utterances, result.references, result.hypotheses, strict=True)
-        with open(args.hypotheses, "w", encoding="utf-8") as file:
-            for row, reference, hypothesis in rows:
-                line = {"id": row.id, "text": reference, "pred_text": hypothesis.text, "speaker": row.speaker}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        lines = (
+            {"id": row.id, "text": reference, "pred_text": hypothesis.text, "speaker": row.speaker}
+            for row, reference, hypothesis in zip(utterances, result.references, result.hypotheses, strict=True)
+        )
+        options.write(args.hypotheses, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return 0

@@ -16,6 +16,8 @@ Needs: pip install 'asr[onnx]'
 import argparse
 from pathlib import Path
 
+from asr.commands import options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model folder")
@@ -27,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from asr.export import export
     from asr.onnx_model import FILE
 
+    options.check_output("--output", args.output, folder=True)
     _, difference = export(args.model, args.output, int8=args.int8)
     size = (Path(args.output) / FILE).stat().st_size / 1e6
     print(f"{args.output}: {size:.1f} MB; log-probs within {difference:.1e} of PyTorch's on test signals")

@@ -13,7 +13,7 @@ Keep what you test on out of the text: --exclude takes manifests or texts whose 
 
 import argparse
 
-from asr.commands import lm_files
+from asr.commands import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="three discounts for orders in which the text is too small to estimate them (default: 0.5 1 1.5)",
     )
-    lm_files.add_text_scheme(parser)
+    options.add_text_scheme(parser, "the texts")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from asr.lm.build import BuildConfig, build
     from asr.lm.ngram import FALLBACK
 
+    options.check_output("--output", args.output, folder=True)
     if args.discount_fallback == []:
         args.discount_fallback = FALLBACK
     report = build(BuildConfig(**{item.name: getattr(args, item.name) for item in fields(BuildConfig)}))

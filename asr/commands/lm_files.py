@@ -9,15 +9,6 @@ if TYPE_CHECKING:
     from asr.lm.ngram_model import NGramModel
 
 
-def add_text_scheme(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--text-scheme",
-        default="none",
-        metavar="NAME",
-        help="normalise the texts: none, basic or english, as asr prepare does (default: none)",
-    )
-
-
 def load(path: str) -> "NGramModel":
     """An ARPA file, or the one in a folder that `asr lm build` wrote."""
     from tqdm import tqdm

@@ -10,7 +10,7 @@ probability 0 in it. The held-out text must be neither training nor test text.
 
 import argparse
 
-from asr.commands import lm_files
+from asr.commands import lm_files, options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--heldout", nargs="+", required=True, metavar="TEXT", help="texts or JSONL manifests")
     parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one for each model (default: fitted)")
     lm_files.add_output(parser)
-    lm_files.add_text_scheme(parser)
+    options.add_text_scheme(parser, "the held-out text")
 
 
 def run(args: argparse.Namespace) -> int:
     from asr.lm.interpolate import fit_weights, interpolate
     from asr.lm.perplexity import perplexity
 
+    options.check_output("--output", args.output)
     models = [lm_files.load(path) for path in args.models]
     heldout = list(lm_files.read_for(models[0], args.heldout, args.text_scheme))
     mixture = fit_weights(models, heldout, args.weights)

@@ -5,11 +5,10 @@ asr lm perplexity 3-gram.pruned.1e-7.arpa.gz dev.txt --json perplexity.json
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands import lm_files
+from asr.commands import lm_files, options
 
 if TYPE_CHECKING:
     from asr.lm import perplexity as ngram
@@ -19,15 +18,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="LM", help="ARPA file (.gz, .xz too), or a folder of asr lm build or train")
     parser.add_argument("texts", nargs="+", metavar="TEXT", help="texts or JSONL manifests, taken together")
-    lm_files.add_text_scheme(parser)
-    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    options.add_text_scheme(parser, "the texts")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    options.check_output("--json", args.json)
     result = measure_recurrent(args) if (Path(args.model) / "model.safetensors").is_file() else measure_ngram(args)
     print(result.summary())
-    if args.json:
-        Path(args.json).write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+    options.write_json(args.json, result.to_dict())
     return 0
 
 

@@ -8,7 +8,7 @@ count while building them (asr lm build --prune), and use this for interpolated 
 
 import argparse
 
-from asr.commands import lm_files
+from asr.commands import lm_files, options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from asr.lm.prune import prune
 
+    options.check_output("--output", args.output)
     model = lm_files.load(args.model)
     before = lm_files.size(args.model, model)
     pruned = prune(model, args.threshold)

@@ -10,7 +10,7 @@ model folder: the language model, and decoder.json, which `asr transcribe` and `
 
 import argparse
 
-from asr.commands import decoding
+from asr.commands import decoding, options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,6 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from asr import manifest
     from asr.errors import ConfigError
     from asr.lm.tune import Point, tune
     from asr.model_folder import load_model_folder
@@ -36,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     settings = decoding.settings(args, model)
     if not settings.lm:
         raise ConfigError("--lm: found none; wanted the language model whose weight is to be found")
-    utterances = manifest.read_all(args.manifests)
+    utterances = options.read_manifests(args.manifests)
     with tqdm(unit="try", disable=None, leave=False) as bar:
 
         def show(point: Point, errors: ErrorCounts) -> None:

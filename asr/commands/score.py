@@ -9,9 +9,8 @@ found by ending and content unless named.
 """
 
 import argparse
-import json
-from pathlib import Path
 
+from asr.commands import options
 from asr.score_readers import FORMATS
 
 
@@ -21,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hypothesis", metavar="HYP", help="what was recognised")
     parser.add_argument("--ref-format", choices=formats, help="format of REF (default: found out)")
     parser.add_argument("--hyp-format", choices=formats, help="format of HYP (default: found out)")
-    parser.add_argument("--text-scheme", default="none", metavar="NAME", help="normalise both: none, basic or english")
-    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    options.add_text_scheme(parser, "both")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,13 +29,13 @@ def run(args: argparse.Namespace) -> int:
     from asr.scoring import count_errors, finite
     from asr.text import normalise
 
+    options.check_output("--json", args.json)
     pairs = pair_transcripts(args.reference, args.hypothesis, args.ref_format, args.hyp_format)
     references = [normalise(pair.reference, args.text_scheme) for pair in pairs]
     hypotheses = [normalise(pair.hypothesis, args.text_scheme) for pair in pairs]
     words = count_errors(references, hypotheses, unit="word")
     characters = count_errors(references, hypotheses, unit="character")
     print(f"WER {words.describe('words')}\nCER {characters.describe('characters')}\n{len(pairs)} utterances")
-    if args.json:
-        figures = {**words.to_dict(), "cer": finite(characters.rate), "utterances": len(pairs)}
-        Path(args.json).write_text(json.dumps(figures, indent=2) + "\n")
+    figures = {**words.to_dict(), "cer": finite(characters.rate), "utterances": len(pairs)}
+    options.write_json(args.json, figures)
     return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asr import phones
-from asr.errors import ConfigError
+from asr.errors import ConfigError, TextError
 from asr.lm import ngram
 from asr.lm.arpa import FILE, write_arpa
 from asr.lm.kenlm_binary import MAX_ORDER, write_binary
@@ -173,6 +173,10 @@ def _sentences(config: BuildConfig, sources: list[Source], excluded: set[str]) -
             source.sentences += 1
             source.words += len(sentence.split())
             yield split(sentence, config.units)
+    if not any(source.sentences for source in sources):
+        excluded_found = sum(source.excluded for source in sources)
+        why = f"all {excluded_found} are among the excluded" if excluded_found else "wanted one a line"
+        raise TextError(f"{', '.join(config.texts)}: no sentences to count: {why}")
 
 
 def _write_lexicon(path: Path, model: NGramModel, lexicon: phones.Lexicon, config: BuildConfig) -> dict[str, int]:

@@ -42,7 +42,9 @@ def read_sentences(path: Path | str, scheme: str = "none") -> Iterator[str]:
                 if sentence := normalise(line.rstrip(), scheme):
                     yield sentence
     except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
-        raise TextError(f"{path}: the text cannot be read after line {number}: {error}") from error
+        place = f" after line {number}" if number else ""
+        reason = getattr(error, "strerror", None) or error
+        raise TextError(f"{path}: the text cannot be read{place}: {reason}") from error
     except TextError as error:
         raise TextError(f"{path}:{number}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -16,6 +16,7 @@ from asr.scoring import ErrorCounts, count_errors
 
 if TYPE_CHECKING:
     from asr.decoders.beam import BeamDecoder
+    from asr.lm.recurrent import RecurrentLM
     from asr.model_folder import AcousticModel
 
 Point = tuple[float, ...]
@@ -46,10 +47,14 @@ def tune(
     lists, which cost nothing to sort again. progress: called with each pair of weights tried and its errors. Raises
     what asr.decoders.beam raises.
     """
-    dataset = SpeechDataset(utterances, None, model.sample_rate)
-    batches = [(rows, log_probs.cpu(), frames) for rows, log_probs, frames in emissions(model, dataset)]
+    from asr.lm.recurrent import RecurrentLM
+
+    # What can be wrong with the settings shows before the network runs.
     searching = replace(settings, rescoring_lm="")
     decoder: Any = build_decoder(model.tokenizer, model.seconds_per_frame, searching)
+    rescorer = RecurrentLM.load(settings.rescoring_lm) if settings.rescoring_lm else None
+    dataset = SpeechDataset(utterances, None, model.sample_rate)
+    batches = [(rows, log_probs.cpu(), frames) for rows, log_probs, frames in emissions(model, dataset)]
     tried: dict[Point, ErrorCounts] = {}
 
     def errors(point: Point) -> int:
@@ -62,8 +67,8 @@ def tune(
     point = pattern_search(errors, start, STEPS)
     settings = replace(settings, lm_weight=point[0], word_insertion_score=point[1])
     best = tried[point]
-    if settings.rescoring_lm:
-        settings, best = _tune_rescoring(decoder.weighted(*point), batches, dataset.references, settings)
+    if rescorer:
+        settings, best = _tune_rescoring(decoder.weighted(*point), rescorer, batches, dataset.references, settings)
     greedy = None
     if model.tokenizer.kind != "phones":
         decoded = _decode(build_decoder(model.tokenizer, model.seconds_per_frame, DecoderSettings()), batches)
@@ -104,16 +109,15 @@ def _decode(decoder: Any, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -
 
 def _tune_rescoring(
     decoder: "BeamDecoder",
+    rescorer: "RecurrentLM",
     batches: Sequence[tuple[list[int], Tensor, Tensor]],
     references: list[str],
     settings: DecoderSettings,
 ) -> tuple[DecoderSettings, ErrorCounts]:
-    from asr.lm.recurrent import RecurrentLM
-
     decoded = _decode(decoder.listing(settings.rescoring_size), batches)
     lists = [decoded[i] for i in range(len(references))]
     texts = sorted({h.text for hypotheses in lists for h in hypotheses})
-    scores = dict(zip(texts, RecurrentLM.load(settings.rescoring_lm).score(texts), strict=True))
+    scores = dict(zip(texts, rescorer.score(texts), strict=True))
     features = [
         np.array([(h.acoustic_score, h.lm_score, len(h.text.split()), scores[h.text]) for h in hypotheses])
         for hypotheses in lists

@@ -1,0 +1,62 @@
+"""What several commands take and give: text schemes, manifests, files of results."""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.errors import ConfigError, ManifestError
+from asr.text import SCHEMES
+
+if TYPE_CHECKING:
+    from asr.manifest import Utterance
+
+
+def add_text_scheme(parser: argparse.ArgumentParser, texts: str) -> None:
+    """texts: which are normalised."""
+    parser.add_argument(
+        "--text-scheme", choices=SCHEMES, default="none", help=f"how to normalise {texts} (default: none)"
+    )
+
+
+def read_manifests(paths: Sequence[str]) -> "list[Utterance]":
+    """Their utterances. Raises ManifestError for bad rows, and where there are none."""
+    from asr import manifest
+
+    rows = manifest.read_all(paths)
+    if not rows:
+        raise ManifestError(f"{', '.join(paths)}: no utterances; wanted one JSON object a line")
+    return rows
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+
+
+def write_json(path: str | None, figures: Mapping[str, Any]) -> None:
+    """Write what --json asks for, if it was given."""
+    if path:
+        write(path, json.dumps(figures, indent=2) + "\n")
+
+
+def write(path: str, text: str) -> None:
+    """Write a file, making its folder."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def check_output(option: str, path: str | None, *, folder: bool = False) -> None:
+    """Raise ConfigError where the file (or folder) that is to be made cannot be: before the work, not after it."""
+    if not path:
+        return
+    wanted = Path(path).absolute()
+    there = next(place for place in (wanted, *wanted.parents) if place.exists())
+    kinds = ("a file", "a folder")
+    if there == wanted and there.is_dir() != folder:
+        raise ConfigError(f"{option}: {path} is {kinds[not folder]}; wanted the name of {kinds[folder]}")
+    if there != wanted and not there.is_dir():
+        raise ConfigError(f"{option}: {path} cannot be written: {there} is a file, not a folder")
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"{option}: {path} cannot be written: permission denied")
