@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import audio
+from asr import audio, sound_file
 from asr.audio import AudioInfo
 from asr.errors import AudioError
 
@@ -20,7 +20,7 @@ PITCH = 440.0  # Hz
 LEVEL = 0.4
 
 needs_av = pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="PyAV is not installed")
-needs_ffmpeg = pytest.mark.skipif(not audio._has_ffmpeg(), reason="no ffmpeg and ffprobe programs")
+needs_ffmpeg = pytest.mark.skipif(not sound_file.has_ffmpeg(), reason="no ffmpeg and ffprobe programs")
 
 
 def tone(rate: int = RATE, seconds: float = 1.0, pitch: float = PITCH, level: float = LEVEL) -> np.ndarray:
@@ -171,10 +171,11 @@ def test_part_of_an_mp3_is_exact(tmp_path: Path, capfd: pytest.CaptureFixture, o
     path = tmp_path / "tone.mp3"
     soundfile.write(path, tone(seconds=64), RATE)
     whole = audio.load(path)[0]
+    np.testing.assert_allclose(whole, soundfile.read(path)[0], atol=1e-4)  # read in one
     for first in (offset, offset + 0.111):
         part = audio.load(path, offset=first, duration=0.5)[0]
         np.testing.assert_allclose(part, whole[round(first * RATE) :][: len(part)], atol=1e-4)
-    if offset < audio.NO_SEEK:
+    if offset < sound_file.NO_SEEK:
         assert not capfd.readouterr().err  # nor does it spoil the terminal
 
 
@@ -340,7 +341,7 @@ def write_with_av(path: Path, codec: str, waveform: np.ndarray, rate: int, **opt
 def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Decode with PyAV, then with the ffmpeg program."""
     if request.param == "ffmpeg":
-        monkeypatch.setattr(audio, "_has_av", lambda: False)
+        monkeypatch.setattr(sound_file, "has_av", lambda: False)
     return str(request.param)
 
 

@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 import asr
-from asr import audio
+from asr import audio, sound_file
 from asr.audio_stream import stream
 from asr.errors import AudioError, ConfigError, ModelError
 from asr.transcribe import Transcriber
@@ -138,13 +138,13 @@ def test_a_stream_is_what_load_gives(ending: str, tmp_path: Path) -> None:
 def test_a_stream_of_what_libsndfile_does_not_read(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not audio._has_ffmpeg() or not audio._has_av():
+    if not sound_file.has_ffmpeg() or not sound_file.has_av():
         pytest.skip("needs ffmpeg and PyAV")
     soundfile.write(tmp_path / "a.wav", np.tile(say("BAD CAB", 0.5, 0.5), 20), RATE)
     path = tmp_path / "a.m4a"
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", "-c:a", "aac", path], check=True)
     if program == "ffmpeg":
-        monkeypatch.setattr(audio, "_has_av", lambda: False)
+        monkeypatch.setattr(sound_file, "has_av", lambda: False)
     blocks = list(stream(path, RATE))
     assert len(blocks) > 1
     np.testing.assert_allclose(np.concatenate(blocks), audio.load(path, RATE)[0], atol=1e-4)
