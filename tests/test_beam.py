@@ -252,7 +252,18 @@ def test_weights_can_be_changed() -> None:
     log_probs = random_log_probs(12, 5, np.random.default_rng(7))
     first = BeamDecoder(LETTERS, 0.04, lm=model, lm_weight=0.1, n_best=10)
     second = BeamDecoder(LETTERS, 0.04, lm=model, lm_weight=2.0, word_insertion_score=1.0, n_best=10)
-    assert decode(first.weighted(2.0, 1.0), log_probs) == decode(second, log_probs) != decode(first, log_probs)
+    assert decode(first.weighted(2.0, 1.0, 0.0), log_probs) == decode(second, log_probs) != decode(first, log_probs)
+
+
+def test_the_prior_is_taken_off_each_token() -> None:
+    log_probs = random_log_probs(12, 5, np.random.default_rng(8))
+    prior = (-0.1, -3.0, -4.0, -5.0, -6.0)
+    plain = BeamDecoder(LETTERS, 0.04, n_best=10)
+    decoder = BeamDecoder(LETTERS, 0.04, n_best=10, log_prior=prior, prior_weight=0.5)
+    assert decode(decoder, log_probs) == decode(plain, log_probs - 0.5 * np.array(prior, np.float32))
+    assert decode(decoder.weighted(1.0, 0.0, 0.0), log_probs) == decode(plain, log_probs)
+    with pytest.raises(ConfigError, match="log_prior: found 0 values, wanted 5, as `asr lm tune`"):
+        BeamDecoder(LETTERS, 0.04, prior_weight=0.5)
 
 
 # ---------------------------------------------------------------------------------------------------------- mistakes

@@ -78,6 +78,7 @@ def test_tuning_is_no_worse_than_where_it_began(
     assert saved["lm"] == "lm" and (model_folder / "lm" / "lm.safetensors").is_file()
     assert not (model_folder / "lm" / "lm.arpa").exists()
     settings = DecoderSettings.load(model_folder)
+    assert sum(np.exp(settings.log_prior)) == pytest.approx(1.0, abs=1e-3)
     assert settings.lm == str(model_folder / "lm") and settings.lm_weight == saved["lm_weight"]
     assert isinstance(build_decoder(LETTERS, 0.04, settings), BeamDecoder)
 

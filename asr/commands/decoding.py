@@ -12,6 +12,7 @@ SETTINGS = (
     ("lexicon", str, "FILE", "words to find, with pronunciations for a model of phones"),
     ("lm_weight", float, "W", "weight of the language model's log-probability"),
     ("word_insertion_score", float, "S", "added for each word: higher finds more, shorter words"),
+    ("prior_weight", float, "W", "how much of each token's prior is taken off its log-probability: higher finds more"),
     ("unknown_score", float, "S", "added for each word outside the lexicon; `none`: find no such words"),
     ("beam_size", int, "N", "readings kept while searching: more is slower and finds more"),
     ("beam_size_token", int, "N", "likeliest tokens tried in each frame"),

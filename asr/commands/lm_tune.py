@@ -1,11 +1,12 @@
-"""Find how much to trust a language model: its weight and the score of each word, on a development set.
+"""Find how much to trust a language model: the weights of a beam search, on a development set.
 
     asr lm tune runs/speechocean762-phones/model data/speechocean762/dev.jsonl --lm lm
     asr lm tune MODEL dev.jsonl --lm lm --rescoring-lm runs/lm/model
 
-The network runs once, the search with each pair of weights that the descent tries. The result is written into the
-model folder: the language model, and decoder.json, which `asr transcribe` and `asr evaluate` then use by themselves
-(`--lm none` turns it off). Never tune on what you test on.
+The network runs once, the search with all weights that the descent tries: the language model's, the score of each
+word, and how much of the tokens' prior, the mean of the network's outputs, is taken off them. The result is written
+into the model folder: the language model, and decoder.json, which `asr transcribe` and `asr evaluate` then use by
+themselves (`--lm none` turns it off). Never tune on what you test on.
 """
 
 import argparse
@@ -40,13 +41,15 @@ def run(args: argparse.Namespace) -> int:
 
         def show(point: Point, errors: ErrorCounts) -> None:
             bar.update()
-            tqdm.write(f"lm-weight {point[0]:.2f}  word-insertion-score {point[1]:+.2f}  WER {errors.rate:.2%}")
+            weights = f"lm-weight {point[0]:.2f}  word-insertion-score {point[1]:+.2f}  prior-weight {point[2]:.2f}"
+            tqdm.write(f"{weights}  WER {errors.rate:.2%}")
 
         found = tune(model, utterances, settings, show)
     if found.greedy:
         print(f"greedy: WER {found.greedy.describe('words')}")
     print(f"tuned:  WER {found.best.describe('words')}")
     weights = f"--lm-weight {found.settings.lm_weight:g} --word-insertion-score {found.settings.word_insertion_score:g}"
+    weights += f" --prior-weight {found.settings.prior_weight:g}"
     if found.settings.rescoring_lm:
         weights += f" --rescoring-weight {found.settings.rescoring_weight:g}"
     print(weights)

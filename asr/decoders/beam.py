@@ -29,7 +29,9 @@ class BeamDecoder:
     """The likeliest texts under acoustic model, language model and lexicon together.
 
     score = ln P(tokens | audio), over all alignments, + lm_weight * ln P(words) + word_insertion_score * words + what
-    hotwords earn. Without a lexicon, and without a language model of words to take one from, tokens are what is found,
+    hotwords earn. With a prior, P(token | frame) / P(token) ** prior_weight takes the place of P(token | frame): CTC
+    hears blanks nearly everywhere, and what it is unsure of would be lost (Bourlard and Morgan, 1994; for CTC Miao et al.,
+    2015). Without a lexicon, and without a language model of words to take one from, tokens are what is found,
     each counting as a word; a language model of characters then helps. A word's confidence is the posterior, over the
     final beam, of the hypotheses that have it in its place.
     """
@@ -43,6 +45,8 @@ class BeamDecoder:
         lexicon: Path | str | None = None,
         lm_weight: float = 1.0,
         word_insertion_score: float = 0.0,
+        log_prior: Sequence[float] = (),
+        prior_weight: float = 0.0,
         unknown_score: float | None = -10.0,
         beam_size: int = 64,
         beam_size_token: int = 20,
@@ -55,6 +59,7 @@ class BeamDecoder:
         lm: what LanguageModel.load takes
         lexicon: the words to find, a line each, with pronunciations for models of phones; by default the lexicon.txt
             beside the language model, else its vocabulary
+        log_prior: ln P(token) of each token, the blank included
         unknown_score: what each word outside the lexicon costs, besides the language model's <unk> and the frequencies
             of its letters; None: there are no such words. Phones cannot spell them
         beam_size, beam_size_token, beam_threshold: prefixes kept, tokens tried in each frame, and how much worse than
@@ -71,10 +76,16 @@ class BeamDecoder:
             (beam_size_token >= 1, "beam_size_token", beam_size_token, "at least 1"),
             (beam_threshold > 0, "beam_threshold", beam_threshold, "more than 0"),
             (n_best >= 1, "n_best", n_best, "at least 1"),
-        )
+            (
+                len(log_prior) == tokenizer.vocab_size or not (log_prior or prior_weight),
+                "log_prior", f"{len(log_prior)} values", f"{tokenizer.vocab_size}, as `asr lm tune` writes them",
+            ),
+        )  # fmt: skip
         self.tokenizer = tokenizer
         self.seconds_per_frame = seconds_per_frame
         self.n_best = n_best
+        self.log_prior = np.array(log_prior or np.zeros(tokenizer.vocab_size), np.float32)
+        self.prior_weight = prior_weight
         self.threads = threads or len(os.sched_getaffinity(0))
         self.lm = lm if lm is None or isinstance(lm, LanguageModel) else LanguageModel.load(lm)
         beside = Path(lm) / LEXICON_FILE if isinstance(lm, Path | str) and Path(lm).is_dir() else None
@@ -110,9 +121,10 @@ class BeamDecoder:
         )
         self._weigh()
 
-    def weighted(self, lm_weight: float, word_insertion_score: float) -> "BeamDecoder":
+    def weighted(self, lm_weight: float, word_insertion_score: float, prior_weight: float) -> "BeamDecoder":
         """The same decoder with other weights; what was loaded is shared."""
         other = copy.copy(self)
+        other.prior_weight = prior_weight
         other._settings = self._settings._replace(lm_weight=lm_weight, word_insertion_score=word_insertion_score)
         other._weigh()
         return other
@@ -125,7 +137,7 @@ class BeamDecoder:
 
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
         """log_probs (B, T, V), num_frames (B,) -> for each utterance its `n_best` hypotheses or fewer, best first."""
-        values = log_probs.detach().float().cpu().numpy()
+        values = log_probs.detach().float().cpu().numpy() - self.prior_weight * self.log_prior
         utterances = [values[i, :count] for i, count in enumerate(num_frames.tolist())]
         if self.threads == 1 or len(utterances) == 1:
             return [self._decode(frames) for frames in utterances]

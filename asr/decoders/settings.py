@@ -25,6 +25,7 @@ class DecoderSettings:
     lexicon: str = ""  # words, with pronunciations for phones; none: the language model's
     lm_weight: float = 1.0  # times ln P of the words
     word_insertion_score: float = 0.0  # for each word; without a lexicon, for each token
+    prior_weight: float = 0.0  # how much of each token's prior is taken off its log-probability
     unknown_score: float | None = -10.0  # for each word outside the lexicon; None: there are none
     beam_size: int = 64  # prefixes kept
     beam_size_token: int = 20  # likeliest tokens tried in each frame
@@ -32,6 +33,7 @@ class DecoderSettings:
     rescoring_lm: str = ""  # recurrent language model that sorts the n-best list anew
     rescoring_weight: float = 0.5  # times its ln P
     rescoring_size: int = 32  # hypotheses that it is shown
+    log_prior: tuple[float, ...] = ()  # ln of each token's share of all frames, as `asr lm tune` measured it
 
     @classmethod
     def load(cls, folder: Path | str) -> "DecoderSettings":
@@ -101,6 +103,8 @@ def build_decoder(
         lexicon=settings.lexicon or None,
         lm_weight=settings.lm_weight,
         word_insertion_score=settings.word_insertion_score,
+        log_prior=settings.log_prior,
+        prior_weight=settings.prior_weight,
         unknown_score=settings.unknown_score,
         beam_size=settings.beam_size,
         beam_size_token=settings.beam_size_token,

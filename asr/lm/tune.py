@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from asr.data import SpeechDataset
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from asr.model_folder import AcousticModel
 
 Point = tuple[float, ...]
-STEPS = (0.4, 1.0)  # first steps of lm_weight and word_insertion_score
-RESCORING_STEPS = (0.2, 0.5, 0.4)  # of these and of rescoring_weight
+STEPS = (0.4, 1.0, 0.3)  # first steps of lm_weight, word_insertion_score and prior_weight
+RESCORING_STEPS = (0.2, 0.5, 0.4)  # of the first two and of rescoring_weight
 HALVINGS = 3
+UNHEARD = 1e-5  # prior of tokens that are never heard: no token is divided by 0
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Tuned:
     settings: DecoderSettings
     greedy: ErrorCounts | None  # None for a model of phones, which has no words without a lexicon
     best: ErrorCounts
-    tried: dict[Point, ErrorCounts]  # (lm_weight, word_insertion_score) -> errors of the search with them
+    tried: dict[Point, ErrorCounts]  # (lm_weight, word_insertion_score, prior_weight) -> errors of the search with them
 
 
 def tune(
@@ -41,20 +43,22 @@ def tune(
     settings: DecoderSettings,
     progress: Callable[[Point, ErrorCounts], object] = lambda point, errors: None,
 ) -> Tuned:
-    """Find lm_weight and word_insertion_score, and rescoring_weight where there is a recurrent language model.
+    """Find lm_weight, word_insertion_score and prior_weight, and rescoring_weight for a recurrent language model.
 
-    The search starts at the weights of `settings`. With a recurrent model all three weights are then found on n-best
-    lists, which cost nothing to sort again. progress: called with each pair of weights tried and its errors. Raises
-    what asr.decoders.beam raises.
+    The search starts at the weights of `settings`; the prior is the mean of the network's outputs. With a recurrent
+    model its weight and the first two are then found on n-best lists, which cost nothing to sort again. progress:
+    called with the weights tried and their errors. Raises what asr.decoders.beam raises.
     """
     from asr.lm.recurrent import RecurrentLM
 
     # What can be wrong with the settings shows before the network runs.
-    searching = replace(settings, rescoring_lm="")
+    searching = replace(settings, rescoring_lm="", log_prior=(), prior_weight=0.0)
     decoder: Any = build_decoder(model.tokenizer, model.seconds_per_frame, searching)
     rescorer = RecurrentLM.load(settings.rescoring_lm) if settings.rescoring_lm else None
     dataset = SpeechDataset(utterances, None, model.sample_rate)
     batches = [(rows, log_probs.cpu(), frames) for rows, log_probs, frames in emissions(model, dataset)]
+    settings = replace(settings, log_prior=log_prior(batches))
+    decoder.log_prior = np.array(settings.log_prior, np.float32)
     tried: dict[Point, ErrorCounts] = {}
 
     def errors(point: Point) -> int:
@@ -63,9 +67,9 @@ def tune(
         progress(point, tried[point])
         return tried[point].errors
 
-    start = (settings.lm_weight, settings.word_insertion_score)
+    start = (settings.lm_weight, settings.word_insertion_score, settings.prior_weight)
     point = pattern_search(errors, start, STEPS)
-    settings = replace(settings, lm_weight=point[0], word_insertion_score=point[1])
+    settings = replace(settings, lm_weight=point[0], word_insertion_score=point[1], prior_weight=point[2])
     best = tried[point]
     if rescorer:
         settings, best = _tune_rescoring(decoder.weighted(*point), rescorer, batches, dataset.references, settings)
@@ -98,6 +102,13 @@ def pattern_search(errors: Callable[[Point], int], start: Point, steps: Point, h
                         best, improved = point, True
         steps = tuple(step / 2 for step in steps)
     return best
+
+
+def log_prior(batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> tuple[float, ...]:
+    """ln of the mean probability that each token has over all frames of `emissions`."""
+    frames = torch.cat([row[:count] for _, rows, counts in batches for row, count in zip(rows, counts, strict=True)])
+    prior = frames.double().exp().mean(0).clamp_min(UNHEARD)
+    return tuple(round(value, 4) for value in prior.log().tolist())
 
 
 def _decode(decoder: Any, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> dict[int, list[Hypothesis]]:
