@@ -30,8 +30,8 @@ class BeamDecoder:
 
     score = ln P(tokens | audio), over all alignments, + lm_weight * ln P(words) + word_insertion_score * words + what
     hotwords earn. With a prior, P(token | frame) / P(token) ** prior_weight takes the place of P(token | frame): CTC
-    hears blanks nearly everywhere, and what it is unsure of would be lost (Bourlard and Morgan, 1994; for CTC Miao et al.,
-    2015). Without a lexicon, and without a language model of words to take one from, tokens are what is found,
+    hears blanks nearly everywhere, and what it is unsure of would be lost (Bourlard and Morgan, 1994; for CTC Miao et
+    al., 2015). Without a lexicon, and without a language model of words to take one from, tokens are what is found,
     each counting as a word; a language model of characters then helps. A word's confidence is the posterior, over the
     final beam, of the hypotheses that have it in its place.
     """
