@@ -30,6 +30,7 @@ from torch.onnx.symbolic_helper import parse_args
 from asr.errors import ModelError
 from asr.features import Features
 from asr.model import CTCModel
+from asr.model_folder import find_model
 from asr.onnx_model import FILE, OnnxModel, import_onnxruntime
 
 TOLERANCE = 1e-4
@@ -45,7 +46,7 @@ def export(folder: Path | str, output: Path | str, int8: bool = False) -> tuple[
     lengths. Raises ModelError where onnx or onnxruntime are missing, the output exists, the numbers differ, or int8 is
     asked of a model whose layers onnxruntime cannot quantise.
     """
-    folder, output = Path(folder), Path(output)
+    folder, output = find_model(folder), Path(output)
     onnx = _import_onnx()
     model = CTCModel.load(folder)
     cell = model.config.encoder.cell

@@ -73,12 +73,13 @@ class CTCModel(nn.Module):
         """What the head says of a layer's output: (B, T', D) -> (B, T', V) float32."""
         return self.head(encoded).float().log_softmax(dim=-1)
 
-    def save(self, folder: Path | str, card: str = "") -> None:
-        """Write the model folder; `card` becomes its README.md."""
+    def save(self, folder: Path | str, card: str = "", dtype: torch.dtype = torch.float32) -> None:
+        """Write the model folder; `card` becomes its README.md. dtype: what the weights are stored in."""
         folder = Path(folder)
         write_config(folder, KIND, asdict(self.config), self.tokenizer, card)
-        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        weights = {name: value.detach().cpu().to(dtype).contiguous() for name, value in self.state_dict().items()}
         save_file(weights, folder / "model.safetensors")
+        (folder / "model.safetensors").chmod(0o644)  # safetensors lets nobody else read it
 
     @classmethod
     def load(cls, folder: Path | str) -> "CTCModel":

@@ -17,7 +17,8 @@ from asr.audio_stream import stream
 from asr.data import by_length
 from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
-from asr.errors import AudioError, ConfigError, ModelError
+from asr.decoders.settings import DecoderSettings, build_decoder
+from asr.errors import AudioError, ConfigError
 from asr.model_folder import AcousticModel, load_model_folder
 from asr.segmentation import MAX_SECONDS, OVERLAP, Segmenter, join, windows
 from asr.transcript import Segment, Transcript
@@ -27,14 +28,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 POOL = 4  # batches whose audio is sorted by duration together
 
 T = TypeVar("T")
-
-
-def default_model() -> Path:
-    """The folder of the model that is used where none is named. Raises ModelError: none comes with this version."""
-    raise ModelError(
-        "no model was named, and none comes with this version: give --model FOLDER. `asr train RECIPE` makes one, "
-        "`asr demo` a small one in about a minute"
-    )
 
 
 class Transcriber:
@@ -69,15 +62,22 @@ class Transcriber:
     @classmethod
     def load(
         cls,
-        folder: Path | str | None = None,
+        model: Path | str | None = None,
         device: str = "cpu",
         *,
+        lm: Path | str | None = None,
         precision: Precision = "fp32",
         batch_seconds: float = 120.0,
     ) -> "Transcriber":
-        """From a model folder. Raises ModelError for folders and devices that cannot be used."""
-        model = load_model_folder(folder or default_model(), device)
-        return cls(model, precision=precision, batch_seconds=batch_seconds)
+        """A model folder, or a model that comes with asr, by name (default: english-small), and its decoder.
+
+        lm: another language model than the folder's; "none": greedy. Raises ModelError for models and devices that
+        cannot be used.
+        """
+        network = load_model_folder(model, device)
+        settings = DecoderSettings.of(network).with_lm(lm)
+        decoder = build_decoder(network.tokenizer, network.seconds_per_frame, settings)
+        return cls(network, decoder, precision=precision, batch_seconds=batch_seconds)
 
     def transcribe(
         self,

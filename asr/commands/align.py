@@ -30,7 +30,7 @@ FORMATS = ("textgrid", "ctm", "json")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("audio", help="audio file, or a manifest (.jsonl)")
     parser.add_argument("text", nargs="?", help="text file, or the text itself")
-    parser.add_argument("--model", required=True, metavar="FOLDER", help="model folder")
+    options.add_model(parser)
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=["ctm"], help="formats (default: ctm)")
     parser.add_argument("--output-dir", metavar="DIR", help="write files here instead of printing")
     parser.add_argument(

@@ -47,20 +47,13 @@ def _number_or_none(text: str) -> "float | str":
 
 
 def settings(args: argparse.Namespace, model: Any) -> "DecoderSettings":
-    """What these options say, and for the rest the model folder. model: its `folder` says where that is."""
+    """What these options say, and for the rest the model folder."""
     from asr.decoders.settings import DecoderSettings
 
-    folder = getattr(model, "folder", None)
-    found = DecoderSettings.load(folder) if folder else DecoderSettings()
     given = {name: getattr(args, name) for name, *_ in SETTINGS if getattr(args, name) is not None}
     if given.get("unknown_score") == "none":
         given["unknown_score"] = None
-    if args.lm == "none":
-        # What came with the language model goes with it.
-        given = {"lm": "", "lexicon": "", "rescoring_lm": ""} | given
-    elif args.lm:
-        given["lm"] = args.lm
-    return replace(found, **given)
+    return replace(DecoderSettings.of(model).with_lm(args.lm), **given)
 
 
 def build(args: argparse.Namespace, model: Any, *, n_best: int = 1) -> "Decoder":

@@ -15,7 +15,7 @@ from asr.commands import decoding, options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="model folder")
+    parser.add_argument("model", help="model folder, or the name of a model that comes with asr")
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="JSONL manifests")
     options.add_json(parser)
     parser.add_argument("--html", metavar="FILE", help="write a page: tables, each utterance aligned and audible")

@@ -20,7 +20,7 @@ from asr.commands import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="model folder")
+    parser.add_argument("model", help="model folder, or the name of a model that comes with asr")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to make; it must not exist yet")
     parser.add_argument("--int8", action="store_true", help="quantise the weights (dynamic quantisation; LSTM only)")
 

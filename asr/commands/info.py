@@ -20,9 +20,9 @@ def run(args: argparse.Namespace) -> int:
     from asr.manifest_report import report
 
     if args.model:
-        from asr.model import CTCModel
+        from asr.model_folder import load_model_folder
 
-        model = CTCModel.load(args.model)
+        model = load_model_folder(args.model)
         print(report([Path(path) for path in args.manifests], model.tokenizer, model.seconds_per_frame))
     else:
         print(report([Path(path) for path in args.manifests]))

@@ -29,10 +29,12 @@ def run(args: argparse.Namespace) -> int:
 
     from asr.errors import ConfigError
     from asr.lm.tune import Point, tune
-    from asr.model_folder import load_model_folder
+    from asr.model_folder import SHIPPED, load_model_folder
     from asr.scoring import ErrorCounts
 
     model = load_model_folder(args.model, args.device)
+    if not args.dry_run and model.folder and model.folder.resolve().is_relative_to(SHIPPED):
+        raise ConfigError(f"{args.model}: belongs to asr and stays as it is: tune a copy of the folder, or --dry-run")
     settings = decoding.settings(args, model)
     if not settings.lm:
         raise ConfigError("--lm: found none; wanted the language model whose weight is to be found")
@@ -54,6 +56,6 @@ def run(args: argparse.Namespace) -> int:
         weights += f" --rescoring-weight {found.settings.rescoring_weight:g}"
     print(weights)
     if not args.dry_run:
-        found.settings.save(Path(args.model))
+        found.settings.save(args.model)
         print(f"written to {Path(args.model) / 'decoder.json'}")
     return 0

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from asr.manifest import Utterance
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--model, by default the one that comes with asr."""
+    parser.add_argument(
+        "--model", metavar="FOLDER", help="model folder, as `asr train` writes it, or the name of a model that comes "
+        "with asr (default: english-small)",
+    )  # fmt: skip
+
+
 def add_text_scheme(parser: argparse.ArgumentParser, texts: str) -> None:
     """texts: which are normalised."""
     parser.add_argument(

@@ -1,10 +1,11 @@
 """Audio to text: one line for each file, or text, JSON, subtitles, tables and CTM into a folder.
 
-    asr transcribe --model runs/digits/model recording.wav talk.m4a
-    asr transcribe --model MODEL calls/ --output-dir transcripts --format txt json srt
-    asr transcribe --model MODEL 'calls/**/*.mp3' test.jsonl --output-dir transcripts --format all
-    ffmpeg -i film.mkv -f wav - | asr transcribe --model MODEL - --format srt
-    arecord -f S16_LE -r 16000 | asr transcribe --model MODEL --stream
+    asr transcribe recording.wav talk.m4a
+    asr transcribe calls/ --output-dir transcripts --format txt json srt
+    asr transcribe 'calls/**/*.mp3' test.jsonl --output-dir transcripts --format all
+    asr transcribe --model runs/digits/model pin.wav
+    ffmpeg -i film.mkv -f wav - | asr transcribe - --format srt
+    arecord -f S16_LE -r 16000 | asr transcribe --stream
 
 PATH is a sound file of any format, rate and length, a folder (searched with its sub-folders), a glob in quotation
 marks, a JSONL manifest, or - for a sound file on standard input.
@@ -24,7 +25,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands import decoding
+from asr.commands import decoding, options
 
 if TYPE_CHECKING:
     from asr.transcribe import Transcriber
@@ -36,7 +37,7 @@ FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="sound files, folders, globs, manifests, or -")
-    parser.add_argument("--model", metavar="FOLDER", help="model folder, as `asr train` writes it")
+    options.add_model(parser)
     parser.add_argument("--output-dir", metavar="FOLDER", help="write files there instead of printing")
     parser.add_argument(
         "--format", nargs="+", choices=(*FORMATS, "all"), default=["txt"], metavar="FORMAT",
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--format {' '.join(formats)}: several formats need --output-dir FOLDER")
     if args.threads is not None and args.threads < 1:
         raise ConfigError(f"--threads: found {args.threads}, wanted at least 1")
+    options.check_output("--output-dir", args.output_dir, folder=True)
     transcriber = _load(args)
     return _listen(transcriber, args) if live else _transcribe(transcriber, formats, args)
 
@@ -83,14 +85,13 @@ def run(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> "Transcriber":
     import torch
 
+    from asr.model_folder import load_model_folder
     from asr.transcribe import Transcriber
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    options = {"precision": args.precision, "batch_seconds": args.batch_seconds}
-    transcriber = Transcriber.load(args.model, args.device, **options)
-    transcriber.decoder = decoding.build(args, transcriber.model)
-    return transcriber
+    model = load_model_folder(args.model, args.device)
+    return Transcriber(model, decoding.build(args, model), precision=args.precision, batch_seconds=args.batch_seconds)
 
 
 def _listen(transcriber: "Transcriber", args: argparse.Namespace) -> int:

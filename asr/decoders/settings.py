@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from asr.errors import ConfigError, ModelError
 from asr.validation import build
 
 if TYPE_CHECKING:
+    from asr.model_folder import AcousticModel
     from asr.text import Tokenizer
 
 FILE = "decoder.json"
@@ -50,6 +51,17 @@ class DecoderSettings:
             raise ModelError(f"{path}: not the settings of a decoder: {error}") from error
         named = {name: str(path.parent / value) for name, value in settings._paths().items()}
         return build(cls, asdict(settings) | named, str(path))
+
+    @classmethod
+    def of(cls, model: "AcousticModel") -> "DecoderSettings":
+        """Of the folder that the model was loaded from; the defaults for a model that was made in memory."""
+        return cls.load(model.folder) if model.folder else cls()
+
+    def with_lm(self, lm: Path | str | None) -> "DecoderSettings":
+        """With another language model; "none": without, and without what came with it; None: as it is."""
+        if lm == "none":
+            return replace(self, lm="", lexicon="", rescoring_lm="")
+        return replace(self, lm=str(lm)) if lm else self
 
     def save(self, folder: Path | str) -> None:
         """Write decoder.json, and copy into the folder what it names and what is not there yet."""

@@ -71,3 +71,4 @@ class LanguageModel:
         scores = {name: arrays[name].astype(np.float16) for name in ("arc_score", "backoff_score")}
         words = np.frombuffer("".join(f"{word}\n" for word in self.words).encode(), np.uint8)
         save_file({WORDS: words, **(arrays | scores)}, path)
+        Path(path).chmod(0o644)  # safetensors lets nobody else read it

@@ -1,0 +1,286 @@
+"""English models on several test sets, clean and degraded, beside pocketsphinx with its own model.
+
+    pip install pocketsphinx==5.1.1
+    python benchmarks/english.py MODEL data/*/test.jsonl --limit 200
+    python benchmarks/english.py MODEL data/*/test.jsonl --noise data/noise/test \\
+        --conditions clean noise20 noise10 noise5 telephone mp3 --json result.json
+
+Word error rates, with 95 % intervals by bootstrap over speakers (utterances where no speakers are named), and real-time
+factors. The systems are asr without a language model (greedy), asr as the model's folder says (lm), and pocketsphinx
+with the English model and language model that it brings along. All hear the same 16-bit samples at 16 kHz, one
+utterance at a time, in turns, each on one thread. Texts are compared in the scheme `english` of asr.text. A greedy
+model of phones finds no words: it gets its phone error rate, over the utterances whose words it can all pronounce.
+
+RTF is CPU time (on one thread: the time that it takes on an idle machine) over audio time, from samples to text:
+features, network and search, but neither loading models nor reading and degrading audio.
+
+Conditions: clean; noiseN, noise from the files in --noise at a signal-to-noise ratio of N dB, chosen by the utterance's
+id, the same for all N; telephone, 300 to 3400 Hz at 8 kHz in mu-law (ITU-T G.711) and back; mp3, 32 kbit/s and back.
+"""
+
+import argparse
+import io
+import json
+import re
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from tqdm import tqdm
+
+from asr import audio, manifest
+from asr.augment import AugmentConfig, Augmenter, NoiseConfig, add_noise, stretch
+from asr.decoders import Hypothesis
+from asr.decoders.greedy import GreedyDecoder
+from asr.decoders.settings import DecoderSettings, build_decoder
+from asr.errors import ConfigError, TextError, UserError
+from asr.evaluate import Evaluation
+from asr.manifest import Utterance
+from asr.model_folder import load_model_folder
+from asr.scoring import count_errors
+from asr.text import Tokenizer, normalise
+from asr.transcribe import Transcriber
+
+RATE = 16_000  # Hz
+TELEPHONE_BAND = (300.0, 3400.0)  # Hz
+MP3_LEVEL = (160 - 32) / (160 - 8)  # libsndfile's scale of MP3 from 160 (0) to 8 kbit/s (1) at 16 kHz
+MP3_DELAY = 576 + 529  # samples by which LAME and a decoder together are late
+SYSTEMS = ("greedy", "lm", "pocketsphinx")
+
+Degrade = Callable[[np.ndarray, Utterance], np.ndarray]
+"""Waveform (S,) float32 at RATE, and whose it is -> as it is heard (S,)."""
+Recognise = Callable[[np.ndarray], str]
+"""Waveform (S,) float32 at RATE -> text."""
+
+
+# ------------------------------------------------------------------------------------------------------- conditions
+
+
+def condition(name: str, noise: str | None) -> Degrade:
+    """What the name of a condition stands for; noise: folder. Raises ConfigError."""
+    plain: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "clean": lambda waveform: waveform,
+        "telephone": telephone,
+        "mp3": mp3,
+    }
+    if name in plain:
+        return lambda waveform, row: plain[name](waveform)
+    found = re.fullmatch(r"noise(-?\d+)", name)
+    if not found:
+        raise ConfigError(f"--conditions: found {name!r}, wanted {', '.join(plain)} or noise and the dB, as in noise10")
+    if not noise:
+        raise ConfigError(f"--conditions {name} needs sounds: --noise FOLDER")
+    return noisy(noise, float(found[1]))
+
+
+def noisy(folder: str, snr_db: float) -> Degrade:
+    """Noise from one of the folder's files, which one and from where in it being the utterance's."""
+    sounds = Augmenter(AugmentConfig(noise=NoiseConfig(folder)), RATE).noises
+
+    def degrade(waveform: np.ndarray, row: Utterance) -> np.ndarray:
+        rng = np.random.default_rng(zlib.crc32(row.id.encode()))
+        return add_noise(waveform, stretch(sounds.draw(rng), len(waveform), rng), snr_db)
+
+    return degrade
+
+
+def telephone(waveform: np.ndarray) -> np.ndarray:
+    """The band of a telephone line, coded as there."""
+    from scipy.signal import butter, sosfiltfilt
+
+    narrow = audio.resample(waveform, RATE, RATE // 2)
+    band = butter(4, TELEPHONE_BAND, "bandpass", fs=RATE // 2, output="sos")
+    filtered = sosfiltfilt(band, narrow, padlen=min(100, len(narrow) - 1))
+    coded = _through_file(filtered.astype(np.float32), RATE // 2, format="WAV", subtype="ULAW")
+    return _fit(audio.resample(coded, RATE // 2, RATE), len(waveform))
+
+
+def mp3(waveform: np.ndarray) -> np.ndarray:
+    """Through MP3 at 32 kbit/s."""
+    # What the codec holds back would be lost without samples that push it out.
+    padded = np.concatenate([waveform, np.zeros(2 * MP3_DELAY, np.float32)])
+    options = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": MP3_LEVEL}
+    return _fit(_through_file(padded, RATE, **options)[MP3_DELAY:], len(waveform))
+
+
+def _through_file(waveform: np.ndarray, rate: int, **options: object) -> np.ndarray:
+    with io.BytesIO() as file:
+        soundfile.write(file, waveform.clip(-1, 1), rate, **options)
+        file.seek(0)
+        return soundfile.read(file, dtype="float32")[0]
+
+
+def _fit(waveform: np.ndarray, length: int) -> np.ndarray:
+    """Cut or padded with zeros to this length: resampling may be a sample short."""
+    return np.pad(waveform[:length], (0, max(0, length - len(waveform))))
+
+
+def as_16_bit(waveform: np.ndarray) -> np.ndarray:
+    """Rounded to what 16-bit samples can say, and clipped as they are."""
+    return (np.round(waveform * 32768).clip(-32768, 32767) / 32768).astype(np.float32)
+
+
+# ---------------------------------------------------------------------------------------------------------- systems
+
+
+def asr_system(name: Path | None, greedy: bool) -> tuple[Recognise, Tokenizer | None]:
+    """A model, decoded greedily or as its folder says; and the tokenizer if what it finds is phones."""
+    model = load_model_folder(name)
+    settings = DecoderSettings.of(model).with_lm("none" if greedy else None)
+    decoder = build_decoder(model.tokenizer, model.seconds_per_frame, settings, threads=1)
+    if not greedy and isinstance(decoder, GreedyDecoder):
+        raise ConfigError(f"{model.folder}: no language model (decoder.json) in this folder: leave lm out of --systems")
+    transcriber = Transcriber(model, decoder)
+
+    def recognise(waveform: np.ndarray) -> str:
+        return transcriber.recognise([audio.resample(waveform, RATE, model.sample_rate)])[0].text
+
+    phones = model.tokenizer.kind == "phones" and greedy
+    return recognise, model.tokenizer if phones else None
+
+
+def pocketsphinx_system() -> Recognise:
+    """pocketsphinx with all its defaults. Raises ConfigError where it is not installed."""
+    try:
+        from pocketsphinx import Decoder
+    except ImportError as error:
+        raise ConfigError(
+            "pocketsphinx is not installed: pip install pocketsphinx==5.1.1, or leave it out: --systems greedy lm"
+        ) from error
+    decoder = Decoder(samprate=RATE, loglevel="FATAL")
+
+    def recognise(waveform: np.ndarray) -> str:
+        decoder.start_utt()
+        # As a whole, so that its features too are normalised over the utterance, and none depends on those before.
+        decoder.process_raw((waveform * 32768).astype(np.int16).tobytes(), full_utt=True)
+        decoder.end_utt()
+        found = decoder.hyp()
+        return plain_words(found.hypstr) if found else ""
+
+    return recognise
+
+
+def plain_words(text: str) -> str:
+    """Without pocketsphinx's marks: <sil>, [NOISE], ++BREATH++, and the numbers of pronunciations, as in the(2)."""
+    words = (re.sub(r"\(\d+\)$", "", word) for word in text.split())
+    return " ".join(word for word in words if word and word[0] not in "<[+")
+
+
+# -------------------------------------------------------------------------------------------------------- benchmark
+
+
+def every_nth(rows: list[Utterance], limit: int | None) -> list[Utterance]:
+    """At most `limit` of the rows, evenly spaced."""
+    return rows[:: len(rows) // limit][:limit] if limit and limit < len(rows) else rows
+
+
+def score(rows: Sequence[Utterance], texts: Sequence[str], seconds: float, phones: Tokenizer | None) -> Evaluation:
+    """texts: found for each row, in `seconds` of processing all; phones: the tokenizer of what they are made of."""
+    references = [normalise(row.text, "english") for row in rows]
+    hypotheses = list(texts) if phones else [normalise(text, "english") for text in texts]
+    audio_seconds = sum(row.duration for row in rows)
+    if phones:
+        said = [_phones(phones, text) for text in references]
+        kept = [i for i, text in enumerate(said) if text is not None]
+        # RTF stays that of all: it is not known for each.
+        seconds *= sum(rows[i].duration for i in kept) / audio_seconds
+        rows, hypotheses = [rows[i] for i in kept], [hypotheses[i] for i in kept]
+        references = [text for text in said if text is not None]
+        audio_seconds = sum(row.duration for row in rows)
+    return Evaluation(
+        utterances=list(rows),
+        references=references,
+        hypotheses=[Hypothesis((), text, 0.0) for text in hypotheses],
+        words=count_errors(references, hypotheses),
+        characters=count_errors(references, hypotheses, "character"),
+        unit="phone" if phones else "word",
+        audio_seconds=audio_seconds,
+        processing_seconds=seconds,
+        text_scheme="english",
+    )
+
+
+def _phones(tokenizer: Tokenizer, text: str) -> str | None:
+    try:
+        return tokenizer.reference(text)
+    except TextError:
+        return None
+
+
+def run(rows: list[Utterance], degrade: Degrade, systems: dict[str, Recognise]) -> dict[str, tuple[list[str], float]]:
+    """For each system the texts of the rows, and the seconds that they took."""
+    texts: dict[str, list[str]] = {name: [] for name in systems}
+    seconds = dict.fromkeys(systems, 0.0)
+    for row in tqdm(rows, unit="utt", disable=None, leave=False):
+        waveform, _ = audio.load(row.audio_filepath, RATE, offset=row.offset, duration=row.duration)
+        heard = as_16_bit(degrade(waveform, row))
+        for name, recognise in systems.items():
+            started = time.process_time()
+            texts[name].append(recognise(heard))
+            seconds[name] += time.process_time() - started
+    return {name: (texts[name], seconds[name]) for name in systems}
+
+
+def benchmark(args: argparse.Namespace) -> None:
+    # A manifest is a file, a model a folder.
+    named = [Path(args.inputs[0])] if Path(args.inputs[0]).is_dir() else []
+    paths = [Path(name) for name in args.inputs[len(named) :]]
+    if not paths:
+        raise ConfigError("no manifest was named; wanted at least one behind the model")
+    sets = {f"{path.parent.name}/{path.stem}": every_nth(manifest.read(path), args.limit) for path in paths}
+    conditions = {name: condition(name, args.noise) for name in args.conditions}
+    torch.set_num_threads(1)
+    systems: dict[str, Recognise] = {}
+    phones: dict[str, Tokenizer | None] = {}
+    for name in args.systems:
+        if name == "pocketsphinx":
+            systems[name], phones[name] = pocketsphinx_system(), None
+        else:
+            systems[name], phones[name] = asr_system(named[0] if named else None, name == "greedy")
+    first = next(row for rows in sets.values() for row in rows)
+    run([replace(first, duration=min(first.duration, 1.0))], condition("clean", None), systems)  # compiles, warms up
+
+    versions = {"torch": str(torch.__version__)}
+    versions |= {"pocketsphinx": version("pocketsphinx")} if "pocketsphinx" in systems else {}
+    print(", ".join(f"{name} {value}" for name, value in versions.items()), "- one thread each\n")
+    print("| test set | condition | system | utterances | error rate | 95 % interval | RTF |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    results = []
+    for test_set, rows in sets.items():
+        for name, degrade in conditions.items():
+            for system, (texts, seconds) in run(rows, degrade, systems).items():
+                found = score(rows, texts, seconds, phones[system])
+                results.append({"test_set": test_set, "condition": name, "system": system, **found.to_dict()})
+                rate = f"{'PER' if found.unit == 'phone' else 'WER'} {found.words.rate:.2%}"
+                interval = found.intervals["wer"].describe()
+                print(f"| {test_set} | {name} | {system} | {len(found.ids)} | {rate} | {interval} | {found.rtf:.4f} |",
+                      flush=True)  # fmt: skip
+    if args.json:
+        Path(args.json).write_text(json.dumps({"versions": versions, "results": results}, indent=2) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inputs", nargs="+", metavar="[MODEL] MANIFEST", help="model folder, by default the one that "
+                        "comes with asr; then a JSONL manifest for each test set")  # fmt: skip
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, help="(default: all)")
+    parser.add_argument("--conditions", nargs="+", default=["clean"], metavar="NAME",
+                        help="clean, noise20, noise10, noise5, telephone, mp3 (default: clean)")  # fmt: skip
+    parser.add_argument("--noise", metavar="FOLDER", help="sound files to add, of kinds that were not trained with")
+    parser.add_argument("--limit", type=int, metavar="N", help="take N utterances of each test set, evenly spaced")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to this file")
+    args = parser.parse_args(argv)
+    try:
+        benchmark(args)
+    except UserError as error:
+        parser.exit(2, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Models by name, the one that is used where none is named, and how a loaded model decodes."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import asr
+from asr import model_folder
+from asr.cli import main
+from asr.decoders.beam import BeamDecoder
+from asr.decoders.greedy import GreedyDecoder
+from asr.decoders.settings import DecoderSettings
+from asr.errors import ModelError
+from asr.model import CTCModel
+from asr.model_folder import DEFAULT, SHIPPED, find_model
+from asr.transcribe import Transcriber
+from tests.tone_model import RATE, say, tone_model
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A default model of tones, with a language model in which A is never said alone."""
+    folder = tmp_path / "models" / DEFAULT
+    tone_model().save(folder)
+    (tmp_path / "text.txt").write_text("BAD CAB\nCAB BAD\nDAB\nBAD DAB\nCAB\n")
+    assert main(["lm", "build", str(tmp_path / "text.txt"), "--order", "2", "--discount-fallback",
+                 "--output", str(tmp_path / "lm")]) == 0  # fmt: skip
+    DecoderSettings(lm=str(tmp_path / "lm"), unknown_score=None).save(folder)
+    monkeypatch.setattr(model_folder, "SHIPPED", tmp_path / "models")
+    return folder
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    soundfile.write(tmp_path / "said.wav", say("BAD CAB"), RATE)
+    return tmp_path / "said.wav"
+
+
+def test_the_default_model_needs_no_name(shipped: Path, recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["transcribe", str(recording)]) == 0
+    assert capsys.readouterr().out == f"{recording}\tBAD CAB\n"
+    assert main(["transcribe", str(recording), "--model", DEFAULT]) == 0
+    assert capsys.readouterr().out == f"{recording}\tBAD CAB\n"
+
+
+def test_a_loaded_model_decodes_as_its_folder_says(shipped: Path, tmp_path: Path) -> None:
+    assert isinstance(asr.load_model().decoder, BeamDecoder)
+    assert isinstance(asr.load_model(DEFAULT).decoder, BeamDecoder)
+    assert isinstance(asr.load_model(lm="none").decoder, GreedyDecoder)
+    shutil.copytree(tmp_path / "lm", tmp_path / "other")
+    assert isinstance(asr.load_model(shipped, lm=tmp_path / "other").decoder, BeamDecoder)
+    # Words outside the language model's are found without it, and not with it.
+    assert asr.load_model(lm="none").transcribe(say("AC BAD")).text == "AC BAD"
+    assert asr.load_model().transcribe(say("AC BAD")).text != "AC BAD"
+    assert isinstance(Transcriber(tone_model()).decoder, GreedyDecoder)
+
+
+def test_a_folder_of_that_name_comes_first(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_model(DEFAULT) == shipped
+    tone_model().save(DEFAULT)
+    assert find_model(DEFAULT) == Path(DEFAULT)
+
+
+def test_unknown_names_are_reported(
+    shipped: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["transcribe", str(recording), "--model", "english-tiny"]) == 2
+    printed = capsys.readouterr().err
+    assert "english-tiny: no such model folder; it is what `asr train` writes as RUN/model." in printed
+    assert f"Models that come with asr, to be named instead: {DEFAULT}" in printed
+    monkeypatch.setattr(model_folder, "SHIPPED", tmp_path / "nothing")
+    with pytest.raises(ModelError, match=f"{DEFAULT}, is missing from this copy of asr: give --model FOLDER"):
+        asr.load_model()
+
+
+def test_a_shipped_model_is_not_tuned_in_place(
+    shipped: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "dev.jsonl"
+    manifest.write_text(f'{{"audio_filepath": "{recording}", "duration": 1.0, "text": "BAD CAB"}}\n')
+    before = (shipped / "decoder.json").read_bytes()
+    assert main(["lm", "tune", DEFAULT, str(manifest)]) == 2
+    assert "tune a copy of the folder" in capsys.readouterr().err
+    assert main(["lm", "tune", DEFAULT, str(manifest), "--dry-run"]) == 0
+    assert (shipped / "decoder.json").read_bytes() == before
+
+
+def test_weights_in_half_precision(tmp_path: Path) -> None:
+    model = tone_model()
+    model.save(tmp_path / "whole")
+    model.save(tmp_path / "half", dtype=torch.float16)
+    whole, half = ((tmp_path / name / "model.safetensors").stat() for name in ("whole", "half"))
+    assert half.st_size < 0.6 * whole.st_size and half.st_mode & 0o044 == 0o044
+    again = CTCModel.load(tmp_path / "half")
+    assert all(weight.dtype == torch.float32 for weight in again.parameters())
+    waveform = torch.from_numpy(say("CAB"))[None]
+    num_samples = torch.tensor([waveform.shape[1]])
+    with torch.inference_mode():
+        assert torch.allclose(again(waveform, num_samples)[0], model.eval()(waveform, num_samples)[0], atol=0.05)
+
+
+@pytest.mark.skipif(not (SHIPPED / DEFAULT).is_dir(), reason="the default model is not in this copy of asr")
+def test_the_shipped_model() -> None:
+    """It loads, decodes with words, hears no speech in silence, and is small enough for a repository."""
+    transcriber = asr.load_model()
+    assert isinstance(transcriber.decoder, BeamDecoder) and transcriber.decoder.lm is not None
+    assert transcriber.transcribe(np.zeros(3 * transcriber.model.sample_rate, np.float32)).text == ""
+    assert sum(path.stat().st_size for path in (SHIPPED / DEFAULT).rglob("*")) <= 40e6
