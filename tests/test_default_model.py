@@ -1,5 +1,6 @@
 """Models by name, the one that is used where none is named, and how a loaded model decodes."""
 
+import runpy
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from asr.model import CTCModel
 from asr.model_folder import DEFAULT, SHIPPED, find_model
 from asr.transcribe import Transcriber
 from tests.tone_model import RATE, say, tone_model
+
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 @pytest.fixture
@@ -103,6 +106,24 @@ def test_weights_in_half_precision(tmp_path: Path) -> None:
     num_samples = torch.tensor([waveform.shape[1]])
     with torch.inference_mode():
         assert torch.allclose(again(waveform, num_samples)[0], model.eval()(waveform, num_samples)[0], atol=0.05)
+
+
+def test_a_tuned_folder_is_packaged(shipped: Path, tmp_path: Path) -> None:
+    """Whole without the folder it was made from, in half precision, readable by all; a card that is there stays."""
+    script = runpy.run_path(str(RECIPES / "english_small" / "package.py"))
+    target = tmp_path / "packaged"
+    target.mkdir()
+    (target / "README.md").write_text("the card")
+    script["package"](shipped, target)
+    assert (target / "README.md").read_text() == "the card"
+    assert (target / "model.safetensors").stat().st_size < 0.6 * (shipped / "model.safetensors").stat().st_size
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in target.rglob("*"))
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    assert script["sizes"](target).endswith(f"{size / 1e6:.2f} MB  in all")
+    shutil.rmtree(shipped)
+    assert asr.load_model(target).transcribe(say("BAD CAB")).text == "BAD CAB"
+    with pytest.raises(ModelError, match="packaged: holds config.json, decoder.json, .*remove all but README.md"):
+        script["package"](target, target)
 
 
 @pytest.mark.skipif(not (SHIPPED / DEFAULT).is_dir(), reason="the default model is not in this copy of asr")
