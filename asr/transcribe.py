@@ -105,8 +105,6 @@ class Transcriber:
         waveform = audio.resample(waveform, sample_rate or self.model.sample_rate, self.model.sample_rate)
         return self._transcribe([waveform], channel)
 
-    __call__ = transcribe
-
     def _transcribe(self, blocks: Iterable[np.ndarray], channel: int | None) -> Transcript:
         segmenter = self.segmenter()
         pieces = ((piece.start, piece.waveform) for piece in segmenter.pieces(blocks))

@@ -59,9 +59,18 @@ def test_no_voice_is_in_two_splits() -> None:
 
 
 def test_no_file_is_unused_and_no_recording_is_twice() -> None:
-    listed = {FOLDER / row["audio_filepath"] for split in SPLITS for row in rows(split)}
+    listed = {FOLDER / row["audio_filepath"] for split in (*SPLITS, "sentences") for row in rows(split)}
     assert listed == set(FOLDER.rglob("*.opus"))
     assert len({file.read_bytes() for file in listed}) == len(listed)
+
+
+def test_the_sentences_are_what_their_manifest_says() -> None:
+    found = rows("sentences")
+    assert 4 <= len(found) <= 6 and len({row["text"] for row in found}) == len(found)
+    for row in found:
+        info = soundfile.info(FOLDER / row["audio_filepath"])
+        assert info.duration == pytest.approx(row["duration"], abs=0.01)
+        assert 5 <= len(row["text"].split()) <= 12 and row["text"].isupper()
 
 
 @pytest.mark.parametrize("split", SPLITS)

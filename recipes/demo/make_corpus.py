@@ -246,13 +246,17 @@ def speak(voice: Voice, spoken: list[tuple[int, ...]], target: Path) -> list[dic
             )
             pieces.append(utterance)
             start += len(utterance)
-        with wave.open(str(folder / "all.wav"), "wb") as file:
-            file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-            file.writeframes((np.concatenate(pieces) * 32767).round().astype("<i2").tobytes())
-        output = target / voice.split / f"{voice.speaker}.opus"
-        settings = ["--bitrate", BITRATE, "--framesize", 60, "--serial", 1]  # else the serial is random
-        command("opusenc", "--quiet", *settings, folder / "all.wav", output)
+        write_opus(np.concatenate(pieces), target / voice.split / f"{voice.speaker}.opus", folder)
     return rows
+
+
+def write_opus(waveform: np.ndarray, path: Path, folder: Path) -> None:
+    """(S,) at SAMPLE_RATE; `folder` is temporary."""
+    with wave.open(str(folder / "all.wav"), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes((waveform * 32767).round().astype("<i2").tobytes())
+    settings = ["--bitrate", BITRATE, "--framesize", 60, "--serial", 1]  # else the serial is random
+    command("opusenc", "--quiet", *settings, folder / "all.wav", path)
 
 
 def silence(seconds: float) -> np.ndarray:
