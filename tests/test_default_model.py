@@ -82,6 +82,19 @@ def test_unknown_names_are_reported(
         asr.load_model()
 
 
+def test_info_without_manifests_describes_a_model(
+    shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["info"]) == 0
+    said = capsys.readouterr().out
+    assert f"folder      {shipped}\nunits       characters, " in said
+    assert f"decoding    beam search\n  lm                    {shipped / 'lm'}\n" in said
+    tone_model().save(tmp_path / "bare")
+    assert main(["info", "--model", str(tmp_path / "bare")]) == 0
+    assert capsys.readouterr().out.endswith("decoding    greedy\n")
+
+
 def test_a_shipped_model_is_not_tuned_in_place(
     shipped: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
