@@ -7,7 +7,8 @@ from those that end in its last token, since only the former let the same token 
     acoustic + lm_weight * ln P_LM(words) + word_insertion_score * words + hotwords + lookahead
 
 where lookahead is the best that the unfinished word could still earn; it is replaced by what the finished word earns.
-Everything is numbered: the reference that tests compare with, `asr.decoders.prefix_beam`, is the readable one.
+Everything is numbered: the reference that tests compare with, `asr.decoders.prefix_beam`, is the readable one. What is
+compiled keeps to loops and single elements: each of numpy's functions in it would add to the wait of the first use.
 """
 
 from typing import NamedTuple
@@ -45,6 +46,7 @@ class Tree(NamedTuple):
     parent: np.ndarray
     child: np.ndarray
     sibling: np.ndarray
+    depth: np.ndarray  # how many tokens it has
     token: np.ndarray  # the last
     label: np.ndarray  # the word that the last token completes, or NONE
     node: np.ndarray  # of the lexicon
@@ -113,20 +115,33 @@ def _largest(values: np.ndarray, count: int, k: int) -> float:
     return values[want]
 
 
-@njit(cache=True, nogil=True)
 def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings) -> Found:
     """log_probs (T, V) float32 -> what was found, never nothing."""
+    # Only prefixes that were once in the beam are kept, so that their number is known.
+    tree = _new_tree(1 + len(log_probs) * s.beam_size)
+    tree.lm_state[0], tree.hot_state[0] = s.lm_start, s.hot_start
+    active, acoustic = _walk(log_probs, tree, lexicon, lm, hotwords, s)
+    prefix, label, acoustic, said, total, complete = _end(tree, active, acoustic, lexicon, lm, hotwords, s)
+    order = np.argsort(-total, kind="stable")
+    prefix, label = prefix[order], label[order]
+    lengths = tree.depth[prefix].astype(np.int64)
+    tokens, labels = np.full((2, len(order), lengths.max()), NONE, np.int32)
+    _trace_back(tree, prefix, label, tokens, labels)
+    return Found(tokens, labels, lengths, acoustic[order], said[order], total[order], complete[order])
+
+
+@njit(cache=True, nogil=True)
+def _walk(
+    log_probs: np.ndarray, tree: Tree, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frame by frame from the empty prefix to the last beam: its prefixes (F,) and their log-probabilities (F,)."""
     num_frames, vocab_size = log_probs.shape
     beam = s.beam_size
-    # Only prefixes that were once in the beam are kept, so that their number is known.
-    tree = _new_tree(1 + num_frames * beam)
-    tree.lm_state[0], tree.hot_state[0] = s.lm_start, s.hot_start
     count = 1
-
-    active = np.zeros(beam, np.int32)
-    p_blank, p_token = np.full(beam, -np.inf), np.full(beam, -np.inf)
-    next_blank, next_token = np.full(beam, -np.inf), np.full(beam, -np.inf)
-    p_blank[0], tree.slot[0], width = 0.0, 0, 1
+    active = np.empty(beam, np.int32)
+    p_blank, p_token = np.empty(beam), np.empty(beam)
+    next_blank, next_token = np.empty(beam), np.empty(beam)
+    active[0], p_blank[0], p_token[0], tree.slot[0], width = 0, 0.0, -np.inf, 0, 1
 
     # Candidates: ways to go on from the beam that are not in it, their numbers and their scores.
     room = beam * 8 + 64
@@ -183,13 +198,15 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
                         kept = 0
                         for c in range(num_candidates):
                             if c_scores[c, TOTAL] >= best - s.beam_threshold:
-                                c_ids[kept], c_scores[kept] = c_ids[c], c_scores[c]
+                                _copy(c_ids, c_scores, c, c_ids, c_scores, kept)
                                 kept += 1
                         num_candidates = kept
                         if kept > room // 2:
-                            c_ids = np.concatenate((c_ids, np.empty_like(c_ids)))
-                            c_scores = np.concatenate((c_scores, np.empty_like(c_scores)))
                             room *= 2
+                            old_ids, old_scores = c_ids, c_scores
+                            c_ids, c_scores = np.empty((room, 7), np.int32), np.empty((room, 4))
+                            for c in range(kept):
+                                _copy(old_ids, old_scores, c, c_ids, c_scores, c)
                             ranking = np.empty(room + beam)
                     if known != NONE:
                         said, gained = tree.lm_score[known], tree.earned[known]
@@ -244,6 +261,7 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
                 prefix, above = count, ids[PARENT]
                 count += 1
                 tree.parent[prefix], tree.sibling[prefix], tree.child[above] = above, tree.child[above], prefix
+                tree.depth[prefix] = tree.depth[above] + 1
                 tree.token[prefix], tree.label[prefix], tree.node[prefix] = ids[TOKEN], ids[LABEL], ids[NODE]
                 tree.lm_state[prefix], tree.hot_state[prefix] = ids[LM_STATE], ids[HOT_STATE]
                 tree.lm_score[prefix], tree.earned[prefix] = scores[LM], scores[EARNED]
@@ -255,15 +273,24 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
     acoustics = np.empty(width)
     for i in range(width):
         acoustics[i] = _logadd(p_blank[i], p_token[i])
-    return _end(tree, active[:width], acoustics, lexicon, lm, hotwords, s)
+    return active[:width], acoustics
 
 
 @njit(cache=True, nogil=True)
+def _copy(ids: np.ndarray, scores: np.ndarray, row: int, to_ids: np.ndarray, to_scores: np.ndarray, to: int) -> None:
+    """A candidate, to another row."""
+    for i in range(7):
+        to_ids[to, i] = ids[row, i]
+    for i in range(4):
+        to_scores[to, i] = scores[row, i]
+
+
 def _new_tree(capacity: int) -> Tree:
     return Tree(
         parent=np.full(capacity, NONE, np.int32),
         child=np.full(capacity, NONE, np.int32),
         sibling=np.full(capacity, NONE, np.int32),
+        depth=np.zeros(capacity, np.int32),
         token=np.full(capacity, NONE, np.int32),
         label=np.full(capacity, NONE, np.int32),
         node=np.zeros(capacity, np.int32),
@@ -284,10 +311,11 @@ def _end(
     lm: Automaton,
     hotwords: Automaton,
     s: Settings,
-) -> Found:
+) -> tuple[np.ndarray, ...]:
     """The end of the utterance ends words, where their last token need not be heard; and the sentence.
 
-    active, acoustics (width,): the beam's prefixes and their acoustic log-probabilities.
+    active, acoustics (width,): the beam's prefixes and their acoustic log-probabilities. Returns, for each way to end:
+    the prefix, the word that the end completes, log-probabilities of tokens and words, the total, and if all is said.
     """
     results = 0
     for i in range(len(active)):
@@ -295,9 +323,9 @@ def _end(
         results += 1
         for arc in range(lexicon.arc_start[n], lexicon.arc_start[n + 1]):
             results += lexicon.label_start[lexicon.arc_node[arc] + 1] - lexicon.label_start[lexicon.arc_node[arc]]
-    f_prefix, f_label = np.empty(results, np.int32), np.full(results, NONE, np.int32)
+    f_prefix, f_label = np.empty(results, np.int32), np.empty(results, np.int32)
     f_acoustic, f_lm, f_total = np.empty(results), np.empty(results), np.empty(results)
-    f_complete = np.zeros(results, np.bool_)
+    f_complete = np.empty(results, np.bool_)
     results = 0
     for i in range(len(active)):
         prefix = active[i]
@@ -330,27 +358,20 @@ def _end(
                 f_total[results] = acoustic + tree.earned[prefix] + s.lm_weight * said + extra + hot + closed + refund
                 f_complete[results] = word != NONE or n == 0
                 results += 1
-    rank_of = np.argsort(-f_total[:results], kind="mergesort")
-    tokens, labels, lengths = _trace_back(tree, f_prefix[rank_of], f_label[rank_of])
-    return Found(tokens, labels, lengths, f_acoustic[rank_of], f_lm[rank_of], f_total[rank_of], f_complete[rank_of])
+    stop = results
+    return f_prefix[:stop], f_label[:stop], f_acoustic[:stop], f_lm[:stop], f_total[:stop], f_complete[:stop]
 
 
 @njit(cache=True, nogil=True)
-def _trace_back(tree: Tree, prefixes: np.ndarray, last_labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """tokens (F, U), labels (F, U), lengths (F,). last_labels: words that the end of the utterance completes."""
-    lengths = np.zeros(len(prefixes), np.int64)
+def _trace_back(
+    tree: Tree, prefixes: np.ndarray, last_labels: np.ndarray, tokens: np.ndarray, labels: np.ndarray
+) -> None:
+    """Fill tokens and labels (F, U). last_labels (F,): words that the end of the utterance completes."""
     for r in range(len(prefixes)):
         prefix = prefixes[r]
-        while prefix > 0:
-            lengths[r] += 1
-            prefix = tree.parent[prefix]
-    tokens = np.full((len(prefixes), lengths.max()), NONE, np.int32)
-    labels = np.full((len(prefixes), lengths.max()), NONE, np.int32)
-    for r in range(len(prefixes)):
-        prefix, place = prefixes[r], lengths[r] - 1
-        while prefix > 0:
+        last = tree.depth[prefix] - 1
+        for place in range(last, -1, -1):
             tokens[r, place], labels[r, place] = tree.token[prefix], tree.label[prefix]
-            prefix, place = tree.parent[prefix], place - 1
+            prefix = tree.parent[prefix]
         if last_labels[r] != NONE:
-            labels[r, lengths[r] - 1] = last_labels[r]
-    return tokens, labels, lengths
+            labels[r, last] = last_labels[r]
