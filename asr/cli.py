@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_line, module in (
         ("prepare", "make manifests of a public corpus or of your own folder", prepare),
-        ("info", "what manifests hold, and everything suspicious in them", commands.info),
+        ("info", "what manifests hold, and everything suspicious in them; what a model is", commands.info),
         ("train", "train a recogniser from a recipe", commands.train),
         ("transcribe", "audio files to text", commands.transcribe),
         ("evaluate", "word error rate of a model on manifests", commands.evaluate),

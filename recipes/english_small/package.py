@@ -8,33 +8,53 @@ README.md that is in the output already, the model card, stays.
 
 import argparse
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from asr.decoders.settings import DecoderSettings
+from asr.errors import ModelError, UserError
 from asr.lm.language_model import FILE as LM_FILE
 from asr.model import CTCModel
 from asr.phones import FILE as LEXICON_FILE
 
 
+def package(model: Path, output: Path) -> None:
+    """Raises ModelError for folders that cannot be used."""
+    there = [path.name for path in sorted(output.glob("*")) if path.name != "README.md"]
+    if there:
+        raise ModelError(f"{output}: holds {', '.join(there)}; remove all but README.md, the model card")
+    card = output / "README.md"
+    network = CTCModel.load(model)
+    settings = DecoderSettings.load(model)
+    network.save(output, card.read_text(encoding="utf-8") if card.exists() else "", torch.float16)
+    if not settings.lm:
+        return
+    lexicon = Path(settings.lexicon or Path(settings.lm) / LEXICON_FILE)
+    if network.tokenizer.kind == "phones" and lexicon.is_file():
+        shutil.copyfile(lexicon, output / LEXICON_FILE)
+        settings = replace(settings, lexicon=str(output / LEXICON_FILE))
+    replace(settings, lm=str(Path(settings.lm) / LM_FILE)).save(output)
+
+
+def sizes(folder: Path) -> str:
+    """A line for each file, and their sum."""
+    found = {path.name: path.stat().st_size / 1e6 for path in sorted(folder.iterdir())}
+    return "\n".join(f"{size:8.2f} MB  {name}" for name, size in (found | {"in all": sum(found.values())}).items())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="model folder with decoder.json and language model")
-    parser.add_argument("output", type=Path)
+    parser.add_argument("output", type=Path, help="folder to make; it holds nothing but, perhaps, README.md")
     args = parser.parse_args()
-    card = args.output / "README.md"
-    CTCModel.load(args.model).save(
-        args.output, card.read_text(encoding="utf-8") if card.exists() else "", torch.float16
-    )
-    settings = DecoderSettings.load(args.model)
-    lm = Path(settings.lm)
-    shutil.copyfile(settings.lexicon or lm / LEXICON_FILE, args.output / LEXICON_FILE)
-    replace(settings, lm=str(lm / LM_FILE), lexicon=str(args.output / LEXICON_FILE)).save(args.output)
-    for path in sorted(args.output.iterdir()):
-        print(f"{path.stat().st_size / 1e6:8.3f} MB  {path.name}")
-    print(f"{sum(path.stat().st_size for path in args.output.iterdir()) / 1e6:8.3f} MB")
+    try:
+        package(args.model, args.output)
+    except UserError as error:
+        sys.exit(f"{error}")
+    print(sizes(args.output))
 
 
 if __name__ == "__main__":
