@@ -31,7 +31,14 @@ SPOKEN: Lexicon = {
     "EH": [("EH",)],
 }
 PHONES = PhoneTokenizer([BLANK, "AA", "B", "EH", "IY", "R"], lexicon=SPOKEN)
-EXACT = {"beam_size": 20000, "beam_size_token": 100, "beam_threshold": 1e9, "n_best": 100000, "threads": 1}
+EXACT = {
+    "beam_size": 20000,
+    "beam_size_token": 100,
+    "beam_threshold": 1e9,
+    "merge_threshold": np.inf,
+    "n_best": 100000,
+    "threads": 1,
+}
 
 
 def random_log_probs(frames: int, symbols: int, rng: np.random.Generator) -> np.ndarray:
@@ -264,6 +271,27 @@ def test_the_prior_is_taken_off_each_token() -> None:
     assert decode(decoder.weighted(1.0, 0.0, 0.0), log_probs) == decode(plain, log_probs)
     with pytest.raises(ConfigError, match="log_prior: found 0 values, wanted 5, as `asr lm tune`"):
         BeamDecoder(LETTERS, 0.04, prior_weight=0.5)
+
+
+def test_what_has_the_same_future_gives_way_to_the_best() -> None:
+    """All words may follow all: without a language model and hotwords, every word's end is the same place."""
+    rng = np.random.default_rng(9)
+    wide = {"beam_size": 20000, "beam_size_token": 100, "beam_threshold": 1e9, "n_best": 20000, "threads": 1}
+    model = LanguageModel.of(language_model(SENTENCES))
+    same = 0
+    for lm in (None, model):
+        everything, merged, loose = (
+            BeamDecoder(LETTERS, 0.04, lm=lm, unknown_score=None, merge_threshold=threshold, **wide)  # type: ignore
+            for threshold in (np.inf, 0.0, 2.0)
+        )
+        for _ in range(20):
+            log_probs = random_log_probs(6, 5, rng)
+            found, few, some = (decode(decoder, log_probs) for decoder in (everything, merged, loose))
+            assert len(few) <= len(some) <= len(found) and len(few) < len(found)
+            assert set(few) <= set(found)
+            assert max(few.values()) <= max(found.values()) + 1e-4  # a part of the sum may be lost
+            same += next(iter(some)) == next(iter(found))
+    assert same >= 36  # of 40, on noise
 
 
 # ---------------------------------------------------------------------------------------------------------- mistakes

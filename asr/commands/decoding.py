@@ -17,6 +17,7 @@ SETTINGS = (
     ("beam_size", int, "N", "readings kept while searching: more is slower and finds more"),
     ("beam_size_token", int, "N", "likeliest tokens tried in each frame"),
     ("beam_threshold", float, "S", "drop readings so much worse than the best"),
+    ("merge_threshold", float, "S", "drop readings so much worse than another that ends in the same words"),
     ("rescoring_lm", str, "FOLDER", "recurrent language model that sorts the best readings anew"),
     ("rescoring_weight", float, "W", "weight of its log-probability"),
 )

@@ -51,6 +51,7 @@ class BeamDecoder:
         beam_size: int = 64,
         beam_size_token: int = 20,
         beam_threshold: float = 20.0,
+        merge_threshold: float = 1.0,
         hotwords: Mapping[str, float] | None = None,
         n_best: int = 1,
         threads: int | None = None,
@@ -64,6 +65,8 @@ class BeamDecoder:
             of its letters; None: there are no such words. Phones cannot spell them
         beam_size, beam_size_token, beam_threshold: prefixes kept, tokens tried in each frame, and how much worse than
             the best a prefix may be
+        merge_threshold: how much worse a prefix may be than another that stands at the same place of lexicon, language
+            model and hotwords: only words long past tell the two apart, for confidences and n-best lists
         hotwords: word or phrase -> bonus
         threads: utterances decoded at once; by default one for each core that the process may use
 
@@ -75,6 +78,7 @@ class BeamDecoder:
             (beam_size >= 1, "beam_size", beam_size, "at least 1"),
             (beam_size_token >= 1, "beam_size_token", beam_size_token, "at least 1"),
             (beam_threshold > 0, "beam_threshold", beam_threshold, "more than 0"),
+            (merge_threshold >= 0, "merge_threshold", merge_threshold, "at least 0"),
             (n_best >= 1, "n_best", n_best, "at least 1"),
             (
                 len(log_prior) == tokenizer.vocab_size or not (log_prior or prior_weight),
@@ -116,6 +120,7 @@ class BeamDecoder:
             beam_size=beam_size,
             beam_size_token=beam_size_token,
             beam_threshold=beam_threshold,
+            merge_threshold=merge_threshold,
             lm_weight=lm_weight,
             word_insertion_score=word_insertion_score,
         )

@@ -67,6 +67,7 @@ class Settings(NamedTuple):
     beam_size: int
     beam_size_token: int  # so many likeliest tokens of each frame are tried
     beam_threshold: float  # prefixes so much worse than the best are dropped
+    merge_threshold: float  # and those so much worse than another with the same future
     lm_weight: float
     word_insertion_score: float
 
@@ -146,7 +147,8 @@ def _walk(
     # Candidates: ways to go on from the beam that are not in it, their numbers and their scores.
     room = beam * 8 + 64
     c_ids, c_scores = np.empty((room, 7), np.int32), np.empty((room, 4))
-    ranking = np.empty(room + beam)
+    ranks, ranking = np.empty(beam + room), np.empty(beam + room)
+    futures, places = np.empty((beam + room, 4), np.int32), np.empty(2 * (beam + room), np.int32)
     order = np.empty(vocab_size)
 
     for t in range(num_frames):
@@ -207,7 +209,9 @@ def _walk(
                             c_ids, c_scores = np.empty((room, 7), np.int32), np.empty((room, 4))
                             for c in range(kept):
                                 _copy(old_ids, old_scores, c, c_ids, c_scores, c)
-                            ranking = np.empty(room + beam)
+                            ranks, ranking = np.empty(beam + room), np.empty(beam + room)
+                            futures = np.empty((beam + room, 4), np.int32)
+                            places = np.empty(2 * (beam + room), np.int32)
                     if known != NONE:
                         said, gained = tree.lm_score[known], tree.earned[known]
                         in_lm, in_hot = tree.lm_state[known], tree.hot_state[known]
@@ -230,30 +234,36 @@ def _walk(
                     num_candidates += 1
         # The best of both, beam and candidates.
         limit = best - s.beam_threshold
-        ranked = 0
         for i in range(width):
             prefix = active[i]
-            rank = _logadd(next_blank[i], next_token[i]) + tree.earned[prefix] + lexicon.lookahead[tree.node[prefix]]
-            if rank >= limit:
-                ranking[ranked] = rank
-                ranked += 1
+            n = tree.node[prefix]
+            ranks[i] = _logadd(next_blank[i], next_token[i]) + tree.earned[prefix] + lexicon.lookahead[n]
+            futures[i, 0], futures[i, 1], futures[i, 2] = n, tree.lm_state[prefix], tree.hot_state[prefix]
+            futures[i, 3] = tree.token[prefix]
         for c in range(num_candidates):
-            if c_scores[c, TOTAL] >= limit:
-                ranking[ranked] = c_scores[c, TOTAL]
+            ids = c_ids[c]
+            ranks[width + c] = c_scores[c, TOTAL]
+            futures[width + c, 0], futures[width + c, 1] = ids[NODE], ids[LM_STATE]
+            futures[width + c, 2], futures[width + c, 3] = ids[HOT_STATE], ids[TOKEN]
+        if s.merge_threshold < np.inf:
+            _merge(ranks, futures, width + num_candidates, limit, s.merge_threshold, places)
+        ranked = 0
+        for i in range(width + num_candidates):
+            if ranks[i] >= limit:
+                ranking[ranked] = ranks[i]
                 ranked += 1
         if ranked > beam:
             limit = _largest(ranking, ranked, beam)
-        kept = 0
+        kept, old_width = 0, width
         for i in range(width):
             prefix = active[i]
-            rank = _logadd(next_blank[i], next_token[i]) + tree.earned[prefix] + lexicon.lookahead[tree.node[prefix]]
             tree.slot[prefix] = NONE
-            if rank >= limit and kept < beam:
+            if ranks[i] >= limit and kept < beam:
                 active[kept], p_blank[kept], p_token[kept] = prefix, next_blank[i], next_token[i]
                 tree.slot[prefix] = kept
                 kept += 1
         for c in range(num_candidates):
-            if c_scores[c, TOTAL] < limit or kept == beam:
+            if ranks[old_width + c] < limit or kept == beam:
                 continue
             ids, scores = c_ids[c], c_scores[c]
             prefix = ids[PREFIX]
@@ -274,6 +284,39 @@ def _walk(
     for i in range(width):
         acoustics[i] = _logadd(p_blank[i], p_token[i])
     return active[:width], acoustics
+
+
+@njit(cache=True, nogil=True)
+def _merge(
+    ranks: np.ndarray, futures: np.ndarray, count: int, limit: float, threshold: float, places: np.ndarray
+) -> None:
+    """Drop, by the rank of -inf, what is `threshold` behind another that stands at the same place of everything.
+
+    Whatever is said from here on earns both the same, so that the one behind stays behind. places: of a hash table.
+    """
+    size = len(places)
+    for place in range(size):
+        places[place] = NONE
+    for stage in range(2):  # first the leaders are found, then what is far behind them is dropped
+        for i in range(count):
+            if ranks[i] < limit:
+                continue
+            a, b, c, d = futures[i, 0], futures[i, 1], futures[i, 2], futures[i, 3]
+            place = (((a * 31 + b) * 31 + c) * 31 + d) % size
+            while True:
+                leader = places[place]
+                if leader == NONE or (
+                    futures[leader, 0] == a
+                    and futures[leader, 1] == b
+                    and futures[leader, 2] == c
+                    and futures[leader, 3] == d
+                ):
+                    break
+                place = place + 1 if place + 1 < size else 0
+            if stage == 0 and (leader == NONE or ranks[i] > ranks[leader]):
+                places[place] = i
+            elif stage == 1 and ranks[i] < ranks[leader] - threshold:
+                ranks[i] = -np.inf
 
 
 @njit(cache=True, nogil=True)

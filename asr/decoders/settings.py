@@ -31,6 +31,7 @@ class DecoderSettings:
     beam_size: int = 64  # prefixes kept
     beam_size_token: int = 20  # likeliest tokens tried in each frame
     beam_threshold: float = 20.0  # how much worse than the best a prefix may be
+    merge_threshold: float = 1.0  # how much worse than another with the same future
     rescoring_lm: str = ""  # recurrent language model that sorts the n-best list anew
     rescoring_weight: float = 0.5  # times its ln P
     rescoring_size: int = 32  # hypotheses that it is shown
@@ -121,6 +122,7 @@ def build_decoder(
         beam_size=settings.beam_size,
         beam_size_token=settings.beam_size_token,
         beam_threshold=settings.beam_threshold,
+        merge_threshold=settings.merge_threshold,
         hotwords=hotwords,
         n_best=max(n_best, settings.rescoring_size if settings.rescoring_lm else 1),
         threads=threads,
