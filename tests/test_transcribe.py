@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 import asr
-from asr import audio, sound_file
+from asr import audio, model_folder, sound_file
 from asr.audio_stream import stream
 from asr.errors import AudioError, ConfigError, ModelError
 from asr.transcribe import Transcriber
@@ -110,7 +110,8 @@ def test_lower_precision(precision: str) -> None:
     assert Transcriber(tone_model(), precision=precision).transcribe(say("BAD CAB")).text == "BAD CAB"  # type: ignore[arg-type]
 
 
-def test_settings_that_cannot_be(tmp_path: Path) -> None:
+def test_settings_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_folder, "SHIPPED", tmp_path / "none")
     with pytest.raises(ConfigError, match="batch seconds: found 0"):
         Transcriber(tone_model(), batch_seconds=0)
     with pytest.raises(ModelError, match="--model FOLDER"):

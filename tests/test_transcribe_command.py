@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import manifest
+from asr import manifest, model_folder
 from asr.cli import main
 from asr.manifest import Utterance
 from tests.damage import damaged
@@ -194,6 +194,9 @@ def test_an_output_folder_that_cannot_be_written(model: str, inside: Path, capsy
     assert "notes.txt is a file; wanted the name of a folder" in capsys.readouterr().err
 
 
-def test_without_a_model_the_error_says_how_to_get_one(inside: Path, capsys: pytest.CaptureFixture) -> None:
+def test_without_a_model_the_error_says_how_to_get_one(
+    inside: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_folder, "SHIPPED", inside / "none")
     assert main(["transcribe", "in/a.wav"]) == 2
     assert "asr demo" in capsys.readouterr().err

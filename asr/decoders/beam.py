@@ -142,7 +142,7 @@ class BeamDecoder:
 
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
         """log_probs (B, T, V), num_frames (B,) -> for each utterance its `n_best` hypotheses or fewer, best first."""
-        values = log_probs.detach().float().cpu().numpy() - self.prior_weight * self.log_prior
+        values = log_probs.detach().float().cpu().numpy()
         utterances = [values[i, :count] for i, count in enumerate(num_frames.tolist())]
         if self.threads == 1 or len(utterances) == 1:
             return [self._decode(frames) for frames in utterances]
@@ -192,6 +192,11 @@ class BeamDecoder:
 
     def _decode(self, frames: np.ndarray) -> list[Hypothesis]:
         """frames (T, V)."""
+        blank = self.tokenizer.blank_id
+        if self.prior_weight and (frames.argmax(axis=1) == blank).all():
+            # Nothing is heard; without its prior the blank would give way to the likeliest words of all.
+            return [Hypothesis((), "", float(frames[:, blank].sum()))]
+        frames = frames - self.prior_weight * self.log_prior
         lm = self.lm.automaton if self.lm else EMPTY
         found = search(np.ascontiguousarray(frames), self._graph, lm, self._hotwords, self._settings)
         return self._hypotheses(frames, self._readings(found))
