@@ -147,9 +147,10 @@ def _walk(
     # Candidates: ways to go on from the beam that are not in it, their numbers and their scores.
     room = beam * 8 + 64
     c_ids, c_scores = np.empty((room, 7), np.int32), np.empty((room, 4))
-    ranks, ranking = np.empty(beam + room), np.empty(beam + room)
-    futures, places = np.empty((beam + room, 4), np.int32), np.empty(2 * (beam + room), np.int32)
     order = np.empty(vocab_size)
+    # Of beam and candidates together, what ranks them; made when it is first needed, and when more is needed.
+    ranks, ranking = np.empty(0), np.empty(0)
+    futures, places = np.empty((0, 4), np.int32), np.empty(0, np.int32)
 
     for t in range(num_frames):
         frame = log_probs[t]
@@ -209,9 +210,6 @@ def _walk(
                             c_ids, c_scores = np.empty((room, 7), np.int32), np.empty((room, 4))
                             for c in range(kept):
                                 _copy(old_ids, old_scores, c, c_ids, c_scores, c)
-                            ranks, ranking = np.empty(beam + room), np.empty(beam + room)
-                            futures = np.empty((beam + room, 4), np.int32)
-                            places = np.empty(2 * (beam + room), np.int32)
                     if known != NONE:
                         said, gained = tree.lm_score[known], tree.earned[known]
                         in_lm, in_hot = tree.lm_state[known], tree.hot_state[known]
@@ -234,6 +232,9 @@ def _walk(
                     num_candidates += 1
         # The best of both, beam and candidates.
         limit = best - s.beam_threshold
+        if len(ranks) < beam + room:
+            ranks, ranking = np.empty(beam + room), np.empty(beam + room)
+            futures, places = np.empty((beam + room, 4), np.int32), np.empty(2 * (beam + room), np.int32)
         for i in range(width):
             prefix = active[i]
             n = tree.node[prefix]
@@ -254,7 +255,7 @@ def _walk(
                 ranked += 1
         if ranked > beam:
             limit = _largest(ranking, ranked, beam)
-        kept, old_width = 0, width
+        kept = 0
         for i in range(width):
             prefix = active[i]
             tree.slot[prefix] = NONE
@@ -263,7 +264,7 @@ def _walk(
                 tree.slot[prefix] = kept
                 kept += 1
         for c in range(num_candidates):
-            if ranks[old_width + c] < limit or kept == beam:
+            if ranks[width + c] < limit or kept == beam:
                 continue
             ids, scores = c_ids[c], c_scores[c]
             prefix = ids[PREFIX]
