@@ -38,11 +38,9 @@ from asr import audio, manifest
 from asr.augment import AugmentConfig, Augmenter, NoiseConfig, add_noise, stretch
 from asr.decoders import Hypothesis
 from asr.decoders.greedy import GreedyDecoder
-from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.errors import ConfigError, TextError, UserError
 from asr.evaluate import Evaluation
 from asr.manifest import Utterance
-from asr.model_folder import load_model_folder
 from asr.scoring import count_errors
 from asr.text import Tokenizer, normalise
 from asr.transcribe import Transcriber
@@ -131,12 +129,10 @@ def as_16_bit(waveform: np.ndarray) -> np.ndarray:
 
 def asr_system(name: Path | None, greedy: bool) -> tuple[Recognise, Tokenizer | None]:
     """A model, decoded greedily or as its folder says; and the tokenizer if what it finds is phones."""
-    model = load_model_folder(name)
-    settings = DecoderSettings.of(model).with_lm("none" if greedy else None)
-    decoder = build_decoder(model.tokenizer, model.seconds_per_frame, settings, threads=1)
-    if not greedy and isinstance(decoder, GreedyDecoder):
+    transcriber = Transcriber.load(name, lm="none" if greedy else None)
+    model = transcriber.model
+    if not greedy and isinstance(transcriber.decoder, GreedyDecoder):
         raise ConfigError(f"{model.folder}: no language model (decoder.json) in this folder: leave lm out of --systems")
-    transcriber = Transcriber(model, decoder)
 
     def recognise(waveform: np.ndarray) -> str:
         return transcriber.recognise([audio.resample(waveform, RATE, model.sample_rate)])[0].text
