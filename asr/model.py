@@ -16,7 +16,7 @@ from asr.encoders import EncoderConfig, build_encoder
 from asr.encoders.recurrent import RecurrentConfig
 from asr.errors import ConfigError, ModelError
 from asr.features import FeatureConfig, Features
-from asr.network_folder import Kind, read_config, write_config
+from asr.network_folder import Kind, let_all_read, read_config, write_config
 from asr.text import Tokenizer, load_tokenizer
 from asr.validation import build
 
@@ -79,7 +79,7 @@ class CTCModel(nn.Module):
         write_config(folder, KIND, asdict(self.config), self.tokenizer, card)
         weights = {name: value.detach().cpu().to(dtype).contiguous() for name, value in self.state_dict().items()}
         save_file(weights, folder / "model.safetensors")
-        (folder / "model.safetensors").chmod(0o644)  # safetensors lets nobody else read it
+        let_all_read(folder / "model.safetensors")
 
     @classmethod
     def load(cls, folder: Path | str) -> "CTCModel":

@@ -29,6 +29,11 @@ def write_config(folder: Path, kind: Kind, config: dict[str, Any], tokenizer: To
     (folder / "README.md").write_text(card or f"A {kind.name} made with {kind.command}.\n")
 
 
+def let_all_read(weights: Path | str) -> None:
+    """Mend the mode of a file that safetensors wrote: it lets nobody but its owner read it."""
+    Path(weights).chmod(0o644)
+
+
 def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
     """The settings in config.json, the tokenizer's under "tokenizer".
 

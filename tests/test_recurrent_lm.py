@@ -139,6 +139,7 @@ def test_settings_that_make_no_network(settings: dict[str, Any], message: str) -
 def test_a_saved_model_scores_the_same(cell: str, tied: bool, tmp_path: Path) -> None:
     lm = small(cell, tie_weights=tied, embedding_size=12 if tied else 8)
     lm.save(tmp_path, "a card")
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in tmp_path.iterdir())
     loaded = RecurrentLM.load(tmp_path)
     assert loaded.score(TEXTS) == lm.score(TEXTS)
     assert not loaded.training

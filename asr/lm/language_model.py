@@ -13,6 +13,7 @@ from asr.lm.arpa import FILE as ARPA_FILE
 from asr.lm.arpa import read_arpa
 from asr.lm.automaton import Automaton, from_model
 from asr.lm.ngram_model import BOS_ID, EOS_ID, NGramModel
+from asr.network_folder import let_all_read
 from asr.text import SPACE
 
 FILE = "lm.safetensors"
@@ -71,4 +72,4 @@ class LanguageModel:
         scores = {name: arrays[name].astype(np.float16) for name in ("arc_score", "backoff_score")}
         words = np.frombuffer("".join(f"{word}\n" for word in self.words).encode(), np.uint8)
         save_file({WORDS: words, **(arrays | scores)}, path)
-        Path(path).chmod(0o644)  # safetensors lets nobody else read it
+        let_all_read(path)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from asr.data import by_length
 from asr.errors import ConfigError, ModelError
 from asr.features import frame_mask
-from asr.network_folder import Kind, read_config, write_config
+from asr.network_folder import Kind, let_all_read, read_config, write_config
 from asr.text import Tokenizer, load_tokenizer
 from asr.validation import build, require
 
@@ -156,6 +156,7 @@ class RecurrentLM(nn.Module):
         folder = Path(folder)
         write_config(folder, KIND, asdict(self.config), self.tokenizer, card)
         save_model(self, str(folder / "model.safetensors"))
+        let_all_read(folder / "model.safetensors")
 
     @classmethod
     def load(cls, folder: Path | str) -> "RecurrentLM":
