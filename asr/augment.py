@@ -57,6 +57,7 @@ class AugmentConfig:
     gain_db: float = 0.0  # louder or softer by up to this
     rooms: RoomConfig = field(default_factory=RoomConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    join: float = 0.0  # probability that another utterance follows in the same example: speakers take turns
 
     def __post_init__(self) -> None:
         good = bool(self.speed) and all(0.5 <= factor <= 2 for factor in self.speed)
@@ -64,6 +65,7 @@ class AugmentConfig:
             "data.augment",
             (good, "speed", self.speed, "a list of factors from 0.5 to 2; [1.0] changes nothing"),
             (0 <= self.gain_db <= 60, "gain_db", self.gain_db, "0 to 60 decibels"),
+            (0 <= self.join < 1, "join", self.join, "0 to below 1"),
         )
 
 

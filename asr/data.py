@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asr import audio
 from asr.augment import AugmentConfig, Augmenter
-from asr.errors import DataError
+from asr.errors import ConfigError, DataError, TextError
 from asr.manifest import Utterance
 from asr.text import Tokenizer
 from asr.validation import require
@@ -78,10 +78,15 @@ class Item(NamedTuple):
     row: int  # of the dataset
     epoch: int
     speed: float
+    more: tuple[int, ...] = ()  # rows that follow it in the same example
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        return self.row, *self.more
 
 
 class Example(NamedTuple):
-    utterance: Utterance
+    id: str  # of the first utterance in it
     waveform: np.ndarray
     tokens: list[int]
     reference: str
@@ -108,9 +113,12 @@ class SpeechDataset(Dataset[Example]):
         self.sample_rate = sample_rate
         self.seed = seed
         texts = [utterance.text for utterance in self.utterances]
+        self.tokenizer = tokenizer
         self.tokens = [tokenizer.encode(text) if tokenizer else [] for text in texts]
         self.references = [tokenizer.reference(text) if tokenizer else text for text in texts]
         self.augmenter = Augmenter(augment, sample_rate) if augment else None
+        if augment and augment.join:
+            self._check_joinable(texts[:2])
         self.seconds = np.array([utterance.duration for utterance in self.utterances])
         # Cached audio is 16-bit: what nearly every corpus was published in, in half the memory.
         fits = self.seconds.sum() * sample_rate * 2 <= cache_gb * 1e9
@@ -120,18 +128,48 @@ class SpeechDataset(Dataset[Example]):
         return len(self.utterances)
 
     def items(self, epoch: int) -> list[Item]:
-        """Every utterance once, each with the speed that it is played at in this epoch."""
+        """Every utterance once, with the speed that it is played at in this epoch; some joined, see AugmentConfig."""
         if self.augmenter is None:
             return [Item(i, epoch, 1.0) for i in range(len(self))]
         rng = np.random.default_rng((self.seed, epoch))
-        return [Item(i, epoch, self.augmenter.draw_speed(rng)) for i in range(len(self))]
+        items = [Item(i, epoch, self.augmenter.draw_speed(rng)) for i in range(len(self))]
+        return self._join(items, self.augmenter.config.join, rng) if self.augmenter.config.join else items
+
+    def _check_joinable(self, texts: list[str]) -> None:
+        try:
+            if self.tokenizer:
+                self.tokenizer.encode(" ".join(texts))
+        except TextError as error:
+            raise ConfigError(
+                f"data.augment.join: {error}; no text has two words, so that none can follow another: set it to 0"
+            ) from error
+
+    def _join(self, items: list[Item], probability: float, rng: np.random.Generator) -> list[Item]:
+        """Items in random order, some as followers of others, up to the length of the longest utterance."""
+        longest, seconds = self.seconds.max(), 0.0
+        joined: list[Item] = []
+        for i in rng.permutation(len(items)).tolist():
+            seconds += self.seconds[i]
+            if joined and seconds <= longest and rng.random() < probability:
+                joined[-1] = joined[-1]._replace(more=(*joined[-1].more, i))
+            else:
+                joined.append(items[i])
+                seconds = self.seconds[i]
+        return joined
 
     def __getitem__(self, item: Item) -> Example:
-        waveform = self.load(item.row)
-        if self.augmenter is not None:
-            rng = np.random.default_rng((self.seed, item.epoch, item.row))
-            waveform = self.augmenter(waveform, rng, speed=item.speed)
-        return Example(self.utterances[item.row], waveform, self.tokens[item.row], self.references[item.row])
+        waveform = np.concatenate([self._waveform(row, item) for row in item.rows])
+        reference = " ".join(self.references[row] for row in item.rows)
+        tokens = self.tokens[item.row]
+        if item.more and self.tokenizer:
+            tokens = self.tokenizer.encode(" ".join(self.utterances[row].text for row in item.rows))
+        return Example(self.utterances[item.row].id, waveform, tokens, reference)
+
+    def _waveform(self, row: int, item: Item) -> np.ndarray:
+        waveform = self.load(row)
+        if self.augmenter is None:
+            return waveform
+        return self.augmenter(waveform, np.random.default_rng((self.seed, item.epoch, row)), speed=item.speed)
 
     def load(self, index: int) -> np.ndarray:
         """The utterance's waveform (S,) float32 at the model's rate."""
@@ -155,7 +193,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         waveforms[i, : num_samples[i]] = torch.from_numpy(example.waveform)
         tokens[i, : num_tokens[i]] = torch.tensor(example.tokens, dtype=torch.int64)
     return Batch(
-        ids=[example.utterance.id for example in examples],
+        ids=[example.id for example in examples],
         waveforms=waveforms,
         num_samples=torch.tensor(num_samples),
         tokens=tokens,
@@ -211,6 +249,10 @@ class BucketBatchSampler(Sampler[list[Item]]):
         self.world_size = world_size
         self.position = position
 
+    def seconds(self, item: Item) -> float:
+        """How long the item is as it sounds."""
+        return float(sum(self.dataset.seconds[row] for row in item.rows)) / item.speed
+
     def batches(self, epoch: int) -> list[list[Item]]:
         """All ranks' batches of the epoch, in order."""
         batches = self._cut(epoch)
@@ -227,7 +269,7 @@ class BucketBatchSampler(Sampler[list[Item]]):
     def _cut(self, epoch: int) -> list[list[Item]]:
         items = self.dataset.items(epoch)
         rng = np.random.default_rng((self.seed, epoch))
-        seconds = {item: self.dataset.seconds[item.row] / item.speed for item in items}
+        seconds = {item: self.seconds(item) for item in items}
         items.sort(key=seconds.__getitem__)
         if self.shuffle:
             # Order is random within a bucket, so that the same utterances do not meet every epoch.

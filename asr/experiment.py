@@ -105,7 +105,7 @@ def check(recipe: RecipeConfig) -> str:
     dataset = SpeechDataset(rows, model.tokenizer, model.sample_rate, augment=recipe.data.augment, seed=recipe.seed)
     sampler = BucketBatchSampler(dataset, recipe.data.max_batch_seconds, shuffle=True, seed=recipe.seed)
     SpeechDataset(valid_rows, model.tokenizer, model.sample_rate)
-    batch = max(sampler.batches(0), key=lambda items: len(items) * max(dataset.seconds[i.row] for i in items))
+    batch = max(sampler.batches(0), key=lambda items: len(items) * max(map(sampler.seconds, items)))
     module = SpeechModule(recipe, model)
     loss = module.loss(collate([dataset[item] for item in batch]), seed=(recipe.seed,))
     loss.backward()

@@ -16,7 +16,7 @@ from asr.manifest import Utterance
 from asr.text import TokenizerConfig, build_tokenizer
 
 RATE = 8_000
-TOKENIZER = build_tokenizer(TokenizerConfig(), ["AB"])
+TOKENIZER = build_tokenizer(TokenizerConfig(), ["A B"])
 
 
 def corpus(folder: Path, durations: list[float], **options) -> SpeechDataset:  # type: ignore[no-untyped-def]
@@ -63,6 +63,48 @@ def test_the_limit_holds_at_every_speed(tmp_path: Path, many: SpeechDataset) -> 
     for epoch in range(3):
         for batch in sampler(slow).batches(epoch):
             assert max(slow.seconds[item.row] / item.speed for item in batch) * len(batch) <= 6.0
+
+
+def joining(folder: Path, join: float = 0.5) -> SpeechDataset:
+    durations = np.random.default_rng(1).uniform(0.2, 1.0, 60).round(2).tolist() + [3.0]
+    return corpus(folder, durations, augment=AugmentConfig(speed=[0.8, 1.0, 1.25], join=join))
+
+
+def test_joined_utterances_come_once_in_an_epoch_and_are_no_longer_than_the_longest(tmp_path: Path) -> None:
+    dataset = joining(tmp_path)
+    for epoch in range(3):
+        items = dataset.items(epoch)
+        assert sorted(row for item in items for row in item.rows) == list(range(61))
+        assert 10 < sum(bool(item.more) for item in items) < len(items)
+        assert max(dataset.seconds[list(item.rows)].sum() for item in items) <= dataset.seconds.max()
+    assert dataset.items(1) == dataset.items(1) != dataset.items(2)
+    assert all(not item.more for item in joining(tmp_path, join=0.0).items(0))
+
+
+def test_the_limit_of_a_batch_holds_for_joined_utterances(tmp_path: Path) -> None:
+    dataset = joining(tmp_path)
+    for batch in sampler(dataset).batches(0):
+        whole = collate([dataset[item] for item in batch])
+        assert whole.waveforms.numel() <= 6.01 * RATE
+        for item, num_samples in zip(batch, whole.num_samples.tolist(), strict=True):
+            assert num_samples == pytest.approx(dataset.seconds[list(item.rows)].sum() / item.speed * RATE, abs=10)
+
+
+def test_a_joined_example_is_its_utterances_one_after_the_other(tmp_path: Path) -> None:
+    dataset = joining(tmp_path)
+    item = next(item for item in dataset.items(0) if len(item.more) == 2)
+    alone = [dataset[Item(row, item.epoch, item.speed)] for row in item.rows]
+    joined = dataset[item]
+    assert joined.id == alone[0].id
+    assert joined.reference == " ".join(example.reference for example in alone)
+    assert TOKENIZER.decode(joined.tokens) == joined.reference
+    np.testing.assert_array_equal(joined.waveform, np.concatenate([example.waveform for example in alone]))
+
+
+def test_utterances_of_a_single_word_each_cannot_be_joined(many: SpeechDataset) -> None:
+    spaceless = build_tokenizer(TokenizerConfig(), ["AB"])
+    with pytest.raises(ConfigError, match=r"data\.augment\.join: .*' '.*set it to 0"):
+        SpeechDataset(many.utterances, spaceless, RATE, augment=AugmentConfig(join=0.5))
 
 
 def test_order_is_a_function_of_seed_and_epoch(many: SpeechDataset) -> None:
