@@ -10,11 +10,12 @@ from asr import audio
 from asr.audio_stream import stream
 from asr.background import read_ahead
 from asr.errors import UserError
+from asr.segmentation import Piece
 from asr.transcribe import Transcriber
 from asr.transcribe_inputs import Recording
 from asr.transcript import Segment, Transcript
 
-NOTHING = np.zeros(0, np.float32)
+NOTHING = Piece(0.0, np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def transcribe_all(
         segments, done = [], 0.0
 
 
-def _read(transcriber: Transcriber, recording: Recording) -> Iterator[tuple[_Event, np.ndarray]]:
+def _read(transcriber: Transcriber, recording: Recording) -> Iterator[tuple[_Event, Piece]]:
     """The recording's pieces and its end; never raises."""
     rate = transcriber.model.sample_rate
     segmenter = transcriber.segmenter()
@@ -70,7 +71,7 @@ def _read(transcriber: Transcriber, recording: Recording) -> Iterator[tuple[_Eve
             blocks = iter([audio.load(recording.path, rate, **part)[0]])  # type: ignore[arg-type]
         for piece in segmenter.pieces(blocks):
             seconds = len(piece.waveform) / rate
-            yield _Event(recording, piece.start, seconds / total if total else 0.0, seconds), piece.waveform
+            yield _Event(recording, piece.start, seconds / total if total else 0.0, seconds), piece
         yield _Event(recording, seconds=segmenter.seconds, ended=True), NOTHING
     except Exception as error:  # decoders meet all kinds of damage, and raise all kinds of errors
         message = str(error) if isinstance(error, UserError) else f"{recording.path}: {error!r}"

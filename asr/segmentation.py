@@ -6,6 +6,7 @@ the cutting costs. The detectors of WebRTC and Silero in place of the level cost
 that normalises each utterance by itself wants pieces like those that it was trained on.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from asr.errors import ConfigError
 MAX_SECONDS = 30.0  # recordings up to this length are not cut; windows have it
 
 HOP = 0.01  # seconds between measurements of the level
+STEP = 1.0  # seconds of sound between decisions; however it comes, so that the same sound is cut in the same way
+LIVE_STEP = 0.1  # the same of speech as it is spoken
 SMOOTH = 5  # hops over which the level is averaged
 QUIET = 0.1  # share of the time whose level counts as quiet
 LOUD = 0.2  # seconds, the loudest, whose level counts as loud
@@ -26,7 +29,8 @@ DEPTH = 50.0  # dB below the loud level that count as quiet, however quiet it ge
 CONTRAST = 6.0  # dB above the quiet level that speech reaches and a steady noise does not
 SILENCE = -75.0  # dB of full scale: nothing is heard below it
 
-PAUSE = 0.8  # seconds of a pause that is cut at
+PAUSE = 0.5  # seconds of a pause that is cut at
+LIVE_PAUSE = 0.8  # seconds of one that ends an utterance as it is spoken
 SHORT_PAUSE = 0.2  # seconds of one that is cut at only if there is no better one
 EDGE = 1.0  # seconds of a long pause that stay beside speech
 CLICK = 0.1  # seconds: what is shorter is not speech
@@ -41,6 +45,7 @@ class Piece:
 
     start: float  # seconds from the recording's beginning
     waveform: np.ndarray  # (S,) float32
+    pause: float = math.inf  # seconds of the pause that it was cut at from the piece before; inf: from none
 
 
 class Segmenter:
@@ -48,7 +53,7 @@ class Segmenter:
 
     A recording of up to `max_seconds` comes back whole. A longer one is cut at its pauses: at all of `PAUSE` seconds,
     or, if there is none within `max_seconds`, at the longest. What has no pause comes in one piece, see `windows`.
-    With `live` a piece comes as soon as the pause after it has lasted `PAUSE` seconds, at the latest after
+    With `live` a piece comes as soon as the pause after it has lasted `LIVE_PAUSE` seconds, at the latest after
     `max_seconds`. Stretches in which nothing rises above a steady noise are left out, but never of a whole recording.
     """
 
@@ -60,7 +65,9 @@ class Segmenter:
         self.max_hops = _hops(max_seconds)
         self.limit_hops = self.max_hops if live else max(self.max_hops, _hops(LIMIT))
         self.live = live
+        self.step = _hops(LIVE_STEP if live else STEP) * self.hop  # samples
         self.received = self.given = 0  # samples
+        self.pause = math.inf  # seconds of the one cut at last
         self.waveform = np.zeros(0, np.float32)  # not yet given
         self.levels = np.zeros(0)  # dB of full scale in each hop of `waveform`
         self.past = np.zeros(0)  # levels before that
@@ -78,6 +85,10 @@ class Segmenter:
 
     def push(self, block: np.ndarray) -> list[Piece]:
         """block (S,) float32 -> the pieces that are complete now."""
+        ends = range(self.step - self.received % self.step, len(block), self.step)
+        return [piece for part in np.split(block, ends) for piece in self._push(part)]
+
+    def _push(self, block: np.ndarray) -> list[Piece]:
         self.received += len(block)
         self.waveform = np.concatenate([self.waveform, block])
         fresh = self.waveform[len(self.levels) * self.hop :]
@@ -99,50 +110,52 @@ class Segmenter:
             self.waveform = self.waveform[:0]
             return whole
         pieces = self._give(self._at_pauses(ended=True))
-        return pieces + self._give([len(self.levels) + 1])  # and samples that fill no hop
+        return pieces + self._give([(len(self.levels) + 1, math.inf)])  # and samples that fill no hop
 
-    def _give(self, cuts: list[int]) -> list[Piece]:
-        """The pieces up to these hops, without those in which there is nothing."""
+    def _give(self, cuts: list[tuple[int, float]]) -> list[Piece]:
+        """The pieces up to these hops, without those in which there is nothing; with each, seconds of pause there."""
         pieces, first = [], 0
-        for cut in cuts:
-            if _rises(self.levels[first:cut]):
+        for cut, pause in cuts:
+            rises = _rises(self.levels[first:cut])
+            if rises:
                 waveform = self.waveform[first * self.hop : cut * self.hop]
-                pieces.append(Piece((self.given + first * self.hop) / self.sample_rate, waveform.copy()))
+                pieces.append(Piece((self.given + first * self.hop) / self.sample_rate, waveform.copy(), self.pause))
+            self.pause = pause if rises else math.inf
             first = cut
         self.past = np.concatenate([self.past, self.levels[:first]])[-self.max_hops :]
         self.waveform, self.levels = self.waveform[first * self.hop :], self.levels[first:]
         self.given += first * self.hop
         return pieces
 
-    def _cuts(self) -> list[int]:
-        """Hops at which to cut now; none if it is better to wait for more."""
+    def _cuts(self) -> list[tuple[int, float]]:
+        """Hops at which to cut now, and seconds of pause there; none if it is better to wait for more."""
         cuts = self._at_pauses(ended=self.live)
         if cuts or len(self.levels) < self.max_hops:
             return cuts
         runs = [(first, stop) for first, stop in self._pauses(SHORT_PAUSE) if first > 0 and stop < len(self.levels)]
         if runs:
             first, stop = max(runs, key=lambda run: run[1] - run[0])
-            return [(first + stop) // 2]
+            return [((first + stop) // 2, (stop - first) * HOP)]
         if len(self.levels) < self.limit_hops:
             return []
         half = len(self.levels) // 2
-        return [half + int(np.argmin(_smooth(self.levels, _hops(SHORT_PAUSE))[half:]))]
+        return [(half + int(np.argmin(_smooth(self.levels, _hops(SHORT_PAUSE))[half:])), 0.0)]
 
-    def _at_pauses(self, ended: bool) -> list[int]:
-        """Where to cut: in the middle of a pause, or, if it is long, `EDGE` after its beginning and before its end.
+    def _at_pauses(self, ended: bool) -> list[tuple[int, float]]:
+        """Where to cut, and seconds of pause there.
 
-        What goes before the first and after the last speech is a pause with one end; `ended`: the pause now going on is
-        to be cut as well, since one need not wait for its end.
+        That is in the middle of a pause, or, if it is long, `EDGE` after its beginning and before its end. What goes
+        before the first and after the last speech is a pause with one end; `ended`: one need not wait for the other.
         """
-        cuts, count = [], len(self.levels)
-        edge = _hops(EDGE)
-        for first, stop in self._pauses(PAUSE):
+        cuts: list[tuple[int, float]] = []
+        count, edge = len(self.levels), _hops(EDGE)
+        for first, stop in self._pauses(LIVE_PAUSE if self.live else PAUSE):
             if stop == count and first > 0 and not ended:
                 continue
+            at = [(first + stop) // 2] * (first > 0 and (stop < count or self.live))
             if stop - first >= 2 * edge:
-                cuts += [first + edge] * (first > 0) + [stop - edge] * (first == 0 or stop < count)
-            elif first > 0:
-                cuts.append((first + stop) // 2)
+                at = [first + edge] * (first > 0) + [stop - edge] * (first == 0 or stop < count)
+            cuts += [(hop, (stop - first) * HOP) for hop in at]
         return cuts
 
     def _pauses(self, seconds: float) -> list[tuple[int, int]]:

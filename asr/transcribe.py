@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
@@ -20,12 +21,18 @@ from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.errors import AudioError, ConfigError
 from asr.model_folder import AcousticModel, load_model_folder
-from asr.segmentation import MAX_SECONDS, OVERLAP, Segmenter, join, windows
+from asr.segmentation import MAX_SECONDS, OVERLAP, Piece, Segmenter, join, windows
+from asr.sentences import SURE, find_sentences, put_together
 from asr.transcript import Segment, Transcript
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 POOL = 4  # batches whose audio is sorted by duration together
+HEARD_APART = 0.8  # seconds of a pause whose two sides the network hears apart, before it is known where sentences end
+ENOUGH = 2.5  # seconds of sentences that the network hears alone; shorter ones it hears with their neighbours
+QUICK_BEAM = 64  # prefixes kept where only the ends of sentences are looked for
+
+NOTHING = Hypothesis((), "", 0.0)
 
 T = TypeVar("T")
 
@@ -51,6 +58,8 @@ class Transcriber:
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
         self.model = model.eval()
         self.decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
+        narrowed = getattr(self.decoder, "narrowed", None)  # not by its class: loading beam search takes a second
+        self.quick: Decoder = narrowed(QUICK_BEAM) if narrowed else self.decoder
         self.precision = precision
         self.batch_seconds = batch_seconds
         if precision != "fp32":
@@ -107,7 +116,7 @@ class Transcriber:
 
     def _transcribe(self, blocks: Iterable[np.ndarray], channel: int | None) -> Transcript:
         segmenter = self.segmenter()
-        pieces = ((piece.start, piece.waveform) for piece in segmenter.pieces(blocks))
+        pieces = ((piece.start, piece) for piece in segmenter.pieces(blocks))
         segments: list[Segment] = []
         for start, hypothesis in self.hypotheses(pieces):
             if hypothesis.words:
@@ -118,31 +127,71 @@ class Transcriber:
         """What cuts a recording for this model."""
         return Segmenter(self.model.sample_rate, live=live)
 
-    def hypotheses(self, items: Iterable[tuple[T, np.ndarray]]) -> Iterator[tuple[T, Hypothesis]]:
-        """The best hypothesis of each waveform (S,), in the order given; each is anything, and a waveform.
+    def hypotheses(self, items: Iterable[tuple[T, Piece]]) -> Iterator[tuple[T, Hypothesis]]:
+        """A hypothesis for each piece of recordings, in the order given; each item is anything, and a piece.
 
-        Items are taken a few batches ahead, and batched by duration; an empty waveform has an empty hypothesis.
+        Items are taken a few batches ahead, and batched by duration. What goes on a sentence of the piece before is
+        told there and has an empty hypothesis, as an empty waveform has.
         """
-        pool: list[tuple[T, np.ndarray]] = []
-        samples = 0
+        pool: list[tuple[T, Piece]] = []
+        samples, limit = 0, POOL * self.batch_seconds * self.model.sample_rate
+        patience = POOL * MAX_SECONDS * self.model.sample_rate
         for item in items:
-            pool.append(item)
-            samples += len(item[1])
-            if samples >= POOL * self.batch_seconds * self.model.sample_rate:
+            # Not within a sentence, if that can be helped: a text is the same whatever else is transcribed.
+            if samples >= limit and (item[1].pause >= SURE or samples >= limit + patience):
                 yield from self._of_pool(pool)
                 pool, samples = [], 0
+            pool.append(item)
+            samples += len(item[1].waveform)
         yield from self._of_pool(pool)
 
-    def _of_pool(self, pool: list[tuple[T, np.ndarray]]) -> Iterator[tuple[T, Hypothesis]]:
-        return zip((tag for tag, _ in pool), self.recognise([waveform for _, waveform in pool]), strict=True)
+    def _of_pool(self, pool: list[tuple[T, Piece]]) -> Iterator[tuple[T, Hypothesis]]:
+        return zip((tag for tag, _ in pool), self._sentences([piece for _, piece in pool]), strict=True)
 
-    @torch.inference_mode()
     def recognise(self, waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
         """The best hypothesis of each waveform (S,) float32 at the model's rate; of an empty one an empty one.
 
         What is longer than `MAX_SECONDS` is heard in overlapping windows and decoded in one.
         """
-        found = [Hypothesis((), "", 0.0)] * len(waveforms)
+        return self._sentences([Piece(0.0, waveform) for waveform in waveforms])
+
+    def _sentences(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+        """A hypothesis for each piece, `NOTHING` for what goes on a sentence; each has the times of its waveform."""
+        heard: dict[tuple[int, ...], Tensor] = {}
+        pauses = [piece.pause for piece in pieces]
+        each = [[i] for i in range(len(pieces))]
+        # Across short pauses first: that tells the ends of sentences better than pieces do that are heard alone.
+        log_probs = self._hear(pieces, each, heard, apart=HEARD_APART)
+        seconds_per_frame = self.model.seconds_per_frame
+        sentences = find_sentences(partial(self._decode, self.quick), log_probs, pauses, seconds_per_frame)
+        log_probs = self._hear(pieces, sentences, heard, enough=ENOUGH)
+        found = [NOTHING] * len(pieces)
+        for rows, hypothesis in zip(sentences, self._decode(self.decoder, log_probs), strict=True):
+            found[rows[0]] = hypothesis
+        return found
+
+    def _hear(
+        self, pieces: Sequence[Piece], units: list[list[int]], heard: dict[tuple[int, ...], Tensor], **limits: float
+    ) -> list[Tensor]:
+        """Log-probs (T, V) of each unit, which is of one or more pieces in a row; near ones are heard together.
+
+        heard: log-probs of groups of pieces, those that are not in it yet are added. limits: see `put_together`.
+        """
+        rate = self.model.sample_rate
+        samples = [sum(len(pieces[i].waveform) for i in unit) for unit in units]
+        groups = put_together([count / rate for count in samples], [pieces[unit[0]].pause for unit in units], **limits)
+        members = [tuple(i for row in group for i in units[row]) for group in groups]
+        new = [rows for rows in members if rows not in heard]
+        waveforms = [np.concatenate([pieces[i].waveform for i in rows]) for rows in new]
+        heard.update(zip(new, self._windowed_log_probs(waveforms), strict=True))
+        parts: list[Tensor] = []
+        for group, rows in zip(groups, members, strict=True):
+            ends = np.cumsum([samples[row] for row in group])[:-1] / (self.model.seconds_per_frame * rate)
+            parts += torch.tensor_split(heard[rows], ends.round().astype(int).tolist())
+        return parts
+
+    def _windowed_log_probs(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
+        """Each waveform's log-probs (T, V), none of an empty one; long ones heard in overlapping windows."""
         rate = self.model.sample_rate
         per_frame = round(self.model.seconds_per_frame * rate)
         size, overlap = (round(seconds * rate) // per_frame * per_frame for seconds in (MAX_SECONDS, OVERLAP))
@@ -152,17 +201,23 @@ class Transcriber:
             for first, stop in windows(len(waveform), size, overlap)
             if len(waveform)
         ]
-        heard: dict[int, list[Tensor]] = {}
+        heard: list[list[Tensor]] = [[] for _ in waveforms]
         for (i, _), log_probs in zip(parts, self._log_probs([part for _, part in parts]), strict=True):
-            heard.setdefault(i, []).append(log_probs)
-        owners = list(heard)
-        whole = [join(heard[i], (size - overlap) // per_frame, self.model.tokenizer.blank_id) for i in owners]
-        for rows in by_length(
-            [len(log_probs) for log_probs in whole], self.batch_seconds / self.model.seconds_per_frame
-        ):
-            num_frames = torch.tensor([len(whole[row]) for row in rows])
-            for row, best in zip(rows, self.decoder(_pad([whole[row] for row in rows]), num_frames), strict=True):
-                found[owners[row]] = best[0]
+            heard[i].append(log_probs)
+        shift, blank = (size - overlap) // per_frame, self.model.tokenizer.blank_id
+        return [join(some, shift, blank) if some else torch.empty(0, self.model.tokenizer.vocab_size) for some in heard]
+
+    @torch.inference_mode()
+    def _decode(self, decoder: Decoder, log_probs: list[Tensor]) -> list[Hypothesis]:
+        """The best hypothesis of each; an empty one where there are no frames."""
+        found = [NOTHING] * len(log_probs)
+        rows_heard = [row for row, values in enumerate(log_probs) if len(values)]
+        lengths = [len(log_probs[row]) for row in rows_heard]
+        for batch in by_length(lengths, self.batch_seconds / self.model.seconds_per_frame):
+            rows = [rows_heard[i] for i in batch]
+            num_frames = torch.tensor([len(log_probs[row]) for row in rows])
+            for row, best in zip(rows, decoder(_pad([log_probs[row] for row in rows]), num_frames), strict=True):
+                found[row] = best[0]
         return found
 
     @torch.inference_mode()

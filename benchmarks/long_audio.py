@@ -17,12 +17,18 @@ import time
 from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from asr import audio, manifest
 from asr.manifest import Utterance
 from asr.scoring import count_errors
+from asr.segmentation import Piece
 from asr.transcribe import Transcriber
+
+
+def load(row: Utterance, rate: int) -> np.ndarray:
+    return audio.load(row.audio_filepath, rate, offset=row.offset, duration=row.duration)[0]
 
 
 def join(rows: list[Utterance], seconds: float, rate: int, path: Path) -> list[int]:
@@ -32,8 +38,7 @@ def join(rows: list[Utterance], seconds: float, rate: int, path: Path) -> list[i
     with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
         while file.frames < seconds * rate:
             used.append(next(rows_again))
-            row = rows[used[-1]]
-            file.write(audio.load(row.audio_filepath, rate, offset=row.offset, duration=row.duration)[0])
+            file.write(load(rows[used[-1]], rate))
     return used
 
 
@@ -83,11 +88,8 @@ def main() -> None:
             words = [sys.executable, __file__, "--only", args.model, str(path)]
             long = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
         new = [i for i in dict.fromkeys(used) if i not in texts]
-        waveforms = (
-            (i, audio.load(rows[i].audio_filepath, rate, offset=rows[i].offset, duration=rows[i].duration)[0])
-            for i in new
-        )
-        texts |= {i: hypothesis.text for i, hypothesis in transcriber.hypotheses(waveforms)}
+        pieces = ((i, Piece(0.0, load(rows[i], rate))) for i in new)
+        texts |= {i: hypothesis.text for i, hypothesis in transcriber.hypotheses(pieces)}
         reference = " ".join(rows[i].text for i in used)
         alone = count_errors([reference], [" ".join(texts[i] for i in used if texts[i])]).rate
         joined = count_errors([reference], [long["text"]]).rate

@@ -262,6 +262,13 @@ def test_weights_can_be_changed() -> None:
     assert decode(first.weighted(2.0, 1.0, 0.0), log_probs) == decode(second, log_probs) != decode(first, log_probs)
 
 
+def test_a_beam_can_be_narrowed_and_not_widened() -> None:
+    log_probs = random_log_probs(12, 5, np.random.default_rng(4))
+    wide, narrow = (BeamDecoder(LETTERS, 1.0, beam_size=size, n_best=99, threads=1) for size in (64, 2))
+    assert decode(wide.narrowed(2), log_probs) == decode(narrow, log_probs) != decode(wide, log_probs)
+    assert decode(wide.narrowed(99), log_probs) == decode(wide, log_probs)
+
+
 def test_the_prior_is_taken_off_each_token() -> None:
     log_probs = random_log_probs(12, 5, np.random.default_rng(8))
     prior = (-0.1, -3.0, -4.0, -5.0, -6.0)

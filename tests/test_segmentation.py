@@ -42,6 +42,18 @@ def test_a_long_one_is_cut_in_the_pauses_whatever_the_blocks() -> None:
     np.testing.assert_array_equal(np.concatenate([piece.waveform for piece in found]), waveform)
 
 
+def test_the_same_sound_is_cut_in_the_same_way_however_it_comes() -> None:
+    """Also where its level changes, and with it what counts as a pause."""
+    rng = np.random.default_rng(0)
+    waveform = np.concatenate(
+        [say("BAD CAB", *rng.uniform(0.05, 0.6, 2)) * np.float32(10 ** rng.uniform(-2, 0)) for _ in range(150)]
+    )
+    whole = [(piece.start, len(piece.waveform), piece.pause) for piece in pieces(waveform, len(waveform))]
+    assert len(whole) > 20
+    for block in (799, 5000, 100_003):
+        assert [(piece.start, len(piece.waveform), piece.pause) for piece in pieces(waveform, block)] == whole
+
+
 def test_long_silence_is_left_out_and_speech_keeps_an_edge_of_it() -> None:
     waveform = np.concatenate([say("BAD", 20.0, 20.0), say("CAB", 20.0, 40.0)])
     found = pieces(waveform)
@@ -90,7 +102,7 @@ def test_live_gives_a_piece_as_soon_as_its_pause_has_lasted() -> None:
         given += [((first + 400) / RATE, piece) for piece in segmenter.push(waveform[first : first + 400])]
     assert texts([piece for _, piece in given]) == ["BAD CAB", "FACE"]
     for (time, _), end in zip(given, ends, strict=True):
-        assert end + segmentation.PAUSE - 0.1 < time < end + segmentation.PAUSE + 0.2
+        assert end + segmentation.LIVE_PAUSE - 0.1 < time < end + segmentation.LIVE_PAUSE + 0.2
     assert segmenter.finish() == []
 
 

@@ -1,6 +1,7 @@
 """Transcriber: what it takes, what it gives, batches, precisions; and streams of audio from files."""
 
 import io
+import math
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import asr
 from asr import audio, model_folder, sound_file
 from asr.audio_stream import stream
 from asr.errors import AudioError, ConfigError, ModelError
+from asr.segmentation import Piece
 from asr.transcribe import Transcriber
 from tests.tone_model import RATE, SYMBOL, say, tone_model
 
@@ -92,11 +94,29 @@ def test_a_long_recording_has_times_of_the_whole(transcriber: Transcriber) -> No
 
 def test_batches_change_nothing_and_keep_the_order() -> None:
     said = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
-    waveforms = [(text, say(text)) for text in said]
+    pieces = [(text, Piece(0.0, say(text))) for text in said]
     for seconds in (0.01, 3.0, 120.0):
         transcriber = Transcriber(tone_model(), batch_seconds=seconds)
-        found = list(transcriber.hypotheses(waveforms))
+        found = list(transcriber.hypotheses(pieces))
         assert [hypothesis.text for _, hypothesis in found] == said == [tag for tag, _ in found]
+
+
+def test_sentences_of_several_pieces_are_told_by_the_first_whatever_the_batches() -> None:
+    said = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
+    pauses = [math.inf, 0.5, 0.5, math.inf, 2.0, 0.5] * 5  # seconds before each
+    pieces = [(text, Piece(0.0, say(text), pause=pause)) for text, pause in zip(said, pauses, strict=True)]
+    for seconds in (0.01, 3.0, 120.0):
+        found = list(Transcriber(tone_model(), batch_seconds=seconds).hypotheses(pieces))
+        assert [tag for tag, _ in found] == said
+        # No space is heard in the silence, so that words stay together where a sentence goes on.
+        assert [hypothesis.text for _, hypothesis in found] == [
+            "ABAD CABFACE",
+            "",
+            "",
+            "BEE",
+            "DEAD BEEF JADEHI",
+            "",
+        ] * 5
 
 
 def test_silence_and_single_samples_have_no_segments(transcriber: Transcriber) -> None:

@@ -140,6 +140,12 @@ class BeamDecoder:
         other.n_best = n_best
         return other
 
+    def narrowed(self, beam_size: int) -> "BeamDecoder":
+        """The same decoder with at most so many prefixes kept: faster, and less exact."""
+        other = copy.copy(self)
+        other._settings = self._settings._replace(beam_size=min(beam_size, self._settings.beam_size))
+        return other
+
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
         """log_probs (B, T, V), num_frames (B,) -> for each utterance its `n_best` hypotheses or fewer, best first."""
         values = log_probs.detach().float().cpu().numpy()
@@ -193,10 +199,11 @@ class BeamDecoder:
     def _decode(self, frames: np.ndarray) -> list[Hypothesis]:
         """frames (T, V)."""
         blank = self.tokenizer.blank_id
-        if self.prior_weight and (frames.argmax(axis=1) == blank).all():
+        silent = (frames.argmax(axis=1) == blank).all()
+        frames = frames - self.prior_weight * self.log_prior
+        if self.prior_weight and silent:
             # Nothing is heard; without its prior the blank would give way to the likeliest words of all.
             return [Hypothesis((), "", float(frames[:, blank].sum()))]
-        frames = frames - self.prior_weight * self.log_prior
         lm = self.lm.automaton if self.lm else EMPTY
         found = search(np.ascontiguousarray(frames), self._graph, lm, self._hotwords, self._settings)
         return self._hypotheses(frames, self._readings(found))

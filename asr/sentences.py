@@ -1,0 +1,74 @@
+"""Sentences of a long recording: at which of its pauses they end, and what the network hears together.
+
+A pause alone does not tell: people hesitate within sentences, and take turns nearly without one. So what is said before
+and after is decoded both apart and together, language model and all, and the higher score decides. The longer the
+pause, the more apart is favoured.
+
+A network that normalises each utterance by itself hears a sentence best as it heard those of its training: whole and
+alone. Half a sentence has too little speech to normalise by, and two may differ in loudness, voice and room.
+`benchmarks/long_audio.py` measures what all of it costs.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from asr.decoders import Hypothesis
+from asr.segmentation import MAX_SECONDS
+
+EVIDENCE = 30.0  # log-probability that a pause adds to a sentence's end for each time that it is e times as long
+NEUTRAL = 0.7  # seconds of one that speaks neither for it nor against
+SURE = 1.2  # seconds of one that always ends a sentence
+
+Decode = Callable[[list[Tensor]], list[Hypothesis]]
+"""Log-probs, each (T, V) -> the best hypothesis of each."""
+
+
+def find_sentences(
+    decode: Decode, log_probs: Sequence[Tensor], pauses: Sequence[float], seconds_per_frame: float
+) -> list[list[int]]:
+    """Pieces (T_i, V) of recordings, in order, and seconds of pause before each -> which pieces make each sentence.
+
+    No sentence of several pieces is longer than `MAX_SECONDS`. A pause of infinite length separates recordings.
+    """
+    seconds = [len(part) * seconds_per_frame for part in log_probs]
+    asked = [i for i in range(1, len(seconds)) if pauses[i] < SURE and seconds[i - 1] + seconds[i] <= MAX_SECONDS]
+    involved = sorted({row for i in asked for row in (i - 1, i)})
+    apart = dict(zip(involved, decode([log_probs[row] for row in involved]), strict=True))
+    together = decode([torch.cat([log_probs[i - 1], log_probs[i]]) for i in asked])
+    going_on = {
+        i
+        for i, whole in zip(asked, together, strict=True)
+        if whole.score > apart[i - 1].score + apart[i].score + _evidence(pauses[i])
+    }
+    sentences: list[list[int]] = []
+    for i, length in enumerate(seconds):
+        if i in going_on and sum(seconds[row] for row in sentences[-1]) + length <= MAX_SECONDS:
+            sentences[-1].append(i)
+        else:
+            sentences.append([i])
+    return sentences
+
+
+def _evidence(pause: float) -> float:
+    return EVIDENCE * math.log(pause / NEUTRAL) if pause else -math.inf
+
+
+def put_together(
+    seconds: Sequence[float], pauses: Sequence[float], *, enough: float = math.inf, apart: float = math.inf
+) -> list[list[int]]:
+    """Neighbours in groups, the nearest first, until each has `enough` seconds or would have over `MAX_SECONDS`.
+
+    seconds: of each; pauses: seconds before each. Those with a pause of `apart` or more between them stay apart.
+    """
+    groups = [[i] for i in range(len(seconds))]  # of each; members share theirs
+    for i in sorted(range(1, len(seconds)), key=lambda i: pauses[i]):
+        before, after = groups[i - 1], groups[i]
+        lengths = [sum(seconds[row] for row in group) for group in (before, after)]
+        if pauses[i] < apart and min(lengths) < enough and sum(lengths) <= MAX_SECONDS:
+            before += after
+            for row in after:
+                groups[row] = before
+    return [group for i, group in enumerate(groups) if group[0] == i]

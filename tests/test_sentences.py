@@ -1,0 +1,97 @@
+"""Where sentences end, by the decoder's scores and the pause together; and what is heard together."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from asr.decoders import Hypothesis
+from asr.decoders.beam import BeamDecoder
+from asr.lm import ngram
+from asr.lm.arpa import write_arpa
+from asr.segmentation import MAX_SECONDS, Piece
+from asr.sentences import EVIDENCE, NEUTRAL, SURE, find_sentences, put_together
+from asr.transcribe import NOTHING, Transcriber
+from tests.tone_model import RATE, say, tone_model
+
+FRAME = 0.5  # seconds
+
+
+def sentences(pauses: list[float], bonus: float = 0.0, seconds: float = 2 * FRAME) -> list[list[int]]:
+    """Of pieces that earn `bonus` in a decoder's score for each of them that is not the first of a sentence."""
+
+    def decode(log_probs: list[Tensor]) -> list[Hypothesis]:
+        return [Hypothesis((), "", bonus * (len(part) // 2 - 1)) for part in log_probs]
+
+    return find_sentences(decode, [torch.zeros(2, 1)] * len(pauses), pauses, seconds / 2)
+
+
+def test_the_higher_score_decides_and_the_pause_tips_the_balance() -> None:
+    for pause in (0.2, 0.5, 1.0):
+        tipping = EVIDENCE * math.log(pause / NEUTRAL)
+        assert sentences([math.inf, pause], tipping + 0.1) == [[0, 1]]
+        assert sentences([math.inf, pause], tipping - 0.1) == [[0], [1]]
+
+
+def test_a_long_pause_always_ends_a_sentence_and_none_never() -> None:
+    assert sentences([math.inf, SURE - 0.01, SURE, math.inf, 0.5], bonus=1e6) == [[0, 1], [2], [3, 4]]
+    assert sentences([math.inf, 0.0], bonus=-1e6) == [[0, 1]]
+
+
+def test_sentences_may_take_many_pieces() -> None:
+    assert sentences([math.inf, 0.5, 0.5, 2.0, 0.5, 0.5, 0.5], bonus=5.0) == [[0, 1, 2], [3, 4, 5, 6]]
+
+
+def test_no_sentence_is_longer_than_the_limit() -> None:
+    assert sentences([math.inf, 0.5, 0.5], bonus=1e6, seconds=MAX_SECONDS / 2) == [[0, 1], [2]]
+    assert sentences([math.inf, 0.5, 0.5], bonus=1e6, seconds=MAX_SECONDS / 2 + 1) == [[0], [1], [2]]
+
+
+def test_nothing_and_pieces_of_nothing() -> None:
+    assert sentences([]) == put_together([], []) == []
+    assert Transcriber(tone_model()).recognise([np.zeros(0, np.float32)]) == [NOTHING]
+
+
+def test_short_neighbours_are_put_together_across_the_shortest_pause() -> None:
+    pauses = [math.inf, 0.6, 0.4, 0.9]
+    assert put_together([3.0, 1.0, 3.0, 3.0], pauses, enough=2.0) == [[0], [1, 2], [3]]
+    assert put_together([1.0, 1.0, 1.0, 1.0], pauses, enough=2.0) == [[0, 1, 2, 3]]
+    assert put_together([3.0, 3.0, 3.0, 1.0], pauses, enough=2.0) == [[0], [1], [2, 3]]
+    assert put_together([3.0, 3.0, 3.0, 3.0], pauses, enough=2.0) == [[0], [1], [2], [3]]
+
+
+def test_what_is_far_apart_or_too_long_is_not_put_together() -> None:
+    assert put_together([1.0] * 4, [math.inf, 0.5, 0.8, 0.5], apart=0.8) == [[0, 1], [2, 3]]
+    assert put_together([1.0] * 4, [math.inf, 0.5, math.inf, 0.5], enough=9.0) == [[0, 1], [2, 3]]
+    assert put_together([0.4 * MAX_SECONDS] * 4, [math.inf, 0.6, 0.5, 0.7]) == [[0], [1, 2], [3]]
+
+
+def test_random_groups_are_neighbours_in_order_and_no_two_could_be_joined() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        seconds = rng.uniform(0, 20, 30).tolist()
+        pauses = rng.choice([0.0, 0.3, 0.5, 1.0, math.inf], 30).tolist()
+        groups = put_together(seconds, pauses, enough=5.0, apart=0.9)
+        assert [i for group in groups for i in group] == list(range(30))
+        lengths = [sum(seconds[i] for i in group) for group in groups]
+        for group, before, length in zip(groups[1:], lengths, lengths[1:], strict=False):
+            assert pauses[group[0]] >= 0.9 or min(before, length) >= 5 or before + length > MAX_SECONDS
+
+
+@pytest.mark.parametrize("known, wanted", [(["BAD CAB"], ["BAD CAB", ""]), (["BAD", "CAB"], ["BAD", "CAB"])])
+def test_the_language_model_knows_whether_a_sentence_has_ended(known: list[str], wanted: list[str], tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """The same sound, cut at the same pause."""
+    corpus = ngram.read_corpus([text.split() for text in known * 20])
+    write_arpa(tmp_path / "lm.arpa", ngram.estimate(ngram.count(corpus, 2), [0], ngram.FALLBACK))
+    model = tone_model()
+    decoder = BeamDecoder(model.tokenizer, model.seconds_per_frame, lm=tmp_path / "lm.arpa", lm_weight=2.0)
+    first = say("BAD", 0.1, 0.25)
+    second = Piece(len(first) / RATE, say("CAB", 0.25, 0.1), pause=NEUTRAL)
+    found = [h for _, h in Transcriber(model, decoder).hypotheses([(0, Piece(0.0, first)), (1, second)])]
+    assert [hypothesis.text for hypothesis in found] == wanted
+    starts = [word.start for hypothesis in found for word in hypothesis.words]
+    # From the beginning of the piece that the sentence begins in.
+    begins = second.start if wanted[0] == "BAD CAB" else 0.0
+    assert starts == pytest.approx([0.1, begins + 0.25], abs=0.05)
