@@ -18,8 +18,8 @@ from torch import Tensor
 from asr.decoders import Hypothesis
 from asr.segmentation import MAX_SECONDS
 
-EVIDENCE = 30.0  # log-probability that a pause adds to a sentence's end for each time that it is e times as long
-NEUTRAL = 0.7  # seconds of one that speaks neither for it nor against
+EVIDENCE = 10.0  # what each second of pause adds to the log-probability that a sentence has ended
+NEUTRAL = 0.4  # seconds of a pause that speaks neither for it nor against
 SURE = 1.2  # seconds of one that always ends a sentence
 
 Decode = Callable[[list[Tensor]], list[Hypothesis]]
@@ -41,7 +41,7 @@ def find_sentences(
     going_on = {
         i
         for i, whole in zip(asked, together, strict=True)
-        if whole.score > apart[i - 1].score + apart[i].score + _evidence(pauses[i])
+        if whole.score > apart[i - 1].score + apart[i].score + EVIDENCE * (pauses[i] - NEUTRAL)
     }
     sentences: list[list[int]] = []
     for i, length in enumerate(seconds):
@@ -50,10 +50,6 @@ def find_sentences(
         else:
             sentences.append([i])
     return sentences
-
-
-def _evidence(pause: float) -> float:
-    return EVIDENCE * math.log(pause / NEUTRAL) if pause else -math.inf
 
 
 def put_together(

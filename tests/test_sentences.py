@@ -30,14 +30,13 @@ def sentences(pauses: list[float], bonus: float = 0.0, seconds: float = 2 * FRAM
 
 def test_the_higher_score_decides_and_the_pause_tips_the_balance() -> None:
     for pause in (0.2, 0.5, 1.0):
-        tipping = EVIDENCE * math.log(pause / NEUTRAL)
+        tipping = EVIDENCE * (pause - NEUTRAL)
         assert sentences([math.inf, pause], tipping + 0.1) == [[0, 1]]
         assert sentences([math.inf, pause], tipping - 0.1) == [[0], [1]]
 
 
-def test_a_long_pause_always_ends_a_sentence_and_none_never() -> None:
+def test_a_long_pause_always_ends_a_sentence_and_so_does_the_end_of_a_recording() -> None:
     assert sentences([math.inf, SURE - 0.01, SURE, math.inf, 0.5], bonus=1e6) == [[0, 1], [2], [3, 4]]
-    assert sentences([math.inf, 0.0], bonus=-1e6) == [[0, 1]]
 
 
 def test_sentences_may_take_many_pieces() -> None:

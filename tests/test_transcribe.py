@@ -103,7 +103,7 @@ def test_batches_change_nothing_and_keep_the_order() -> None:
 
 def test_sentences_of_several_pieces_are_told_by_the_first_whatever_the_batches() -> None:
     said = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
-    pauses = [math.inf, 0.5, 0.5, math.inf, 2.0, 0.5] * 5  # seconds before each
+    pauses = [math.inf, 0.3, 0.3, math.inf, 2.0, 0.3] * 5  # seconds before each
     pieces = [(text, Piece(0.0, say(text), pause=pause)) for text, pause in zip(said, pauses, strict=True)]
     for seconds in (0.01, 3.0, 120.0):
         found = list(Transcriber(tone_model(), batch_seconds=seconds).hypotheses(pieces))
