@@ -199,9 +199,9 @@ class BeamDecoder:
     def _decode(self, frames: np.ndarray) -> list[Hypothesis]:
         """frames (T, V)."""
         blank = self.tokenizer.blank_id
-        silent = (frames.argmax(axis=1) == blank).all()
+        silent = self.prior_weight and (frames.argmax(axis=1) == blank).all()
         frames = frames - self.prior_weight * self.log_prior
-        if self.prior_weight and silent:
+        if silent:
             # Nothing is heard; without its prior the blank would give way to the likeliest words of all.
             return [Hypothesis((), "", float(frames[:, blank].sum()))]
         lm = self.lm.automaton if self.lm else EMPTY
