@@ -15,7 +15,7 @@ from asr.transcribe import Transcriber
 from asr.transcribe_inputs import Recording
 from asr.transcript import Segment, Transcript
 
-NOTHING = Piece(0.0, np.zeros(0, np.float32))
+NO_SOUND = Piece(0.0, np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def _read(transcriber: Transcriber, recording: Recording) -> Iterator[tuple[_Eve
         for piece in segmenter.pieces(blocks):
             seconds = len(piece.waveform) / rate
             yield _Event(recording, piece.start, seconds / total if total else 0.0, seconds), piece
-        yield _Event(recording, seconds=segmenter.seconds, ended=True), NOTHING
+        yield _Event(recording, seconds=segmenter.seconds, ended=True), NO_SOUND
     except Exception as error:  # decoders meet all kinds of damage, and raise all kinds of errors
         message = str(error) if isinstance(error, UserError) else f"{recording.path}: {error!r}"
-        yield _Event(recording, ended=True, problem=recording.told(message)), NOTHING
+        yield _Event(recording, ended=True, problem=recording.told(message)), NO_SOUND
 
 
 def _length(recording: Recording) -> float | None:

@@ -32,7 +32,7 @@ HEARD_APART = 0.8  # seconds of a pause whose two sides the network hears apart,
 ENOUGH = 2.5  # seconds of sentences that the network hears alone; shorter ones it hears with their neighbours
 QUICK_BEAM = 64  # prefixes kept where only the ends of sentences are looked for
 
-NOTHING = Hypothesis((), "", 0.0)
+NOTHING_SAID = Hypothesis((), "", 0.0)
 
 T = TypeVar("T")
 
@@ -156,7 +156,7 @@ class Transcriber:
         return self._sentences([Piece(0.0, waveform) for waveform in waveforms])
 
     def _sentences(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
-        """A hypothesis for each piece, `NOTHING` for what goes on a sentence; each has the times of its waveform."""
+        """A hypothesis for each piece, with the times of its waveform; `NOTHING_SAID` for what goes on a sentence."""
         heard: dict[tuple[int, ...], Tensor] = {}
         pauses = [piece.pause for piece in pieces]
         each = [[i] for i in range(len(pieces))]
@@ -165,7 +165,7 @@ class Transcriber:
         seconds_per_frame = self.model.seconds_per_frame
         sentences = find_sentences(partial(self._decode, self.quick), log_probs, pauses, seconds_per_frame)
         log_probs = self._hear(pieces, sentences, heard, enough=ENOUGH)
-        found = [NOTHING] * len(pieces)
+        found = [NOTHING_SAID] * len(pieces)
         for rows, hypothesis in zip(sentences, self._decode(self.decoder, log_probs), strict=True):
             found[rows[0]] = hypothesis
         return found
@@ -210,7 +210,7 @@ class Transcriber:
     @torch.inference_mode()
     def _decode(self, decoder: Decoder, log_probs: list[Tensor]) -> list[Hypothesis]:
         """The best hypothesis of each; an empty one where there are no frames."""
-        found = [NOTHING] * len(log_probs)
+        found = [NOTHING_SAID] * len(log_probs)
         rows_heard = [row for row, values in enumerate(log_probs) if len(values)]
         lengths = [len(log_probs[row]) for row in rows_heard]
         for batch in by_length(lengths, self.batch_seconds / self.model.seconds_per_frame):

@@ -13,7 +13,7 @@ from asr.lm import ngram
 from asr.lm.arpa import write_arpa
 from asr.segmentation import MAX_SECONDS, Piece
 from asr.sentences import EVIDENCE, NEUTRAL, SURE, find_sentences, put_together
-from asr.transcribe import NOTHING, Transcriber
+from asr.transcribe import NOTHING_SAID, Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 FRAME = 0.5  # seconds
@@ -50,7 +50,7 @@ def test_no_sentence_is_longer_than_the_limit() -> None:
 
 def test_nothing_and_pieces_of_nothing() -> None:
     assert sentences([]) == put_together([], []) == []
-    assert Transcriber(tone_model()).recognise([np.zeros(0, np.float32)]) == [NOTHING]
+    assert Transcriber(tone_model()).recognise([np.zeros(0, np.float32)]) == [NOTHING_SAID]
 
 
 def test_short_neighbours_are_put_together_across_the_shortest_pause() -> None:
