@@ -79,6 +79,21 @@ def test_each_text_is_scored_once() -> None:
     assert sorted(lm.asked) == sorted(LOG_PROBS)
 
 
+def test_a_narrowed_search_is_not_rescored() -> None:
+    """It finds where sentences end; the language model would double its time."""
+
+    class Search:
+        def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
+            return base(log_probs, num_frames)
+
+        def narrowed(self, beam_size: int) -> str:
+            return f"the search with {beam_size}"
+
+    narrowed = RescoringDecoder(Search(), Table(), 1.0).narrowed
+    assert narrowed and narrowed(64) == "the search with 64"
+    assert RescoringDecoder(base, Table(), 1.0).narrowed is None
+
+
 def test_a_language_model_of_another_case_is_an_error_that_names_the_symbols() -> None:
     lm = RecurrentLM(RecurrentLMConfig(embedding_size=4, hidden_size=4), CharacterTokenizer([BLANK, *" bewto"])).eval()
     with pytest.raises(TextError, match="'TO': the model has no token for 'O'.*LATIN CAPITAL LETTER O"):

@@ -35,6 +35,7 @@ class RescoringDecoder:
         """
         self.base = base
         self.unit = getattr(base, "unit", None)
+        self.narrowed = getattr(base, "narrowed", None)  # what is to be quick has no second opinion
         self.lm = lm
         self.weight = weight
         self.length_bonus = length_bonus
