@@ -4,9 +4,9 @@ A pause alone does not tell: people hesitate within sentences, and take turns ne
 and after is decoded both apart and together, language model and all, and the higher score decides. The longer the
 pause, the more apart is favoured.
 
-A network that normalises each utterance by itself hears a sentence best as it heard those of its training: whole and
-alone. Half a sentence has too little speech to normalise by, and two may differ in loudness, voice and room.
-`benchmarks/long_audio.py` measures what all of it costs.
+What the network hears depends on what it hears together: with little speech it lacks context and has little to
+normalise by, with much of it voices, loudness and rooms are mixed. So each piece is heard twice, within its near and
+its wide context, and the mean of both is decoded. `benchmarks/long_audio.py` measures what all of it costs.
 """
 
 import math
@@ -52,18 +52,15 @@ def find_sentences(
     return sentences
 
 
-def put_together(
-    seconds: Sequence[float], pauses: Sequence[float], *, enough: float = math.inf, apart: float = math.inf
-) -> list[list[int]]:
-    """Neighbours in groups, the nearest first, until each has `enough` seconds or would have over `MAX_SECONDS`.
+def put_together(seconds: Sequence[float], pauses: Sequence[float], apart: float = math.inf) -> list[list[int]]:
+    """Neighbours in groups of up to `MAX_SECONDS`, the nearest first.
 
     seconds: of each; pauses: seconds before each. Those with a pause of `apart` or more between them stay apart.
     """
     groups = [[i] for i in range(len(seconds))]  # of each; members share theirs
     for i in sorted(range(1, len(seconds)), key=lambda i: pauses[i]):
         before, after = groups[i - 1], groups[i]
-        lengths = [sum(seconds[row] for row in group) for group in (before, after)]
-        if pauses[i] < apart and min(lengths) < enough and sum(lengths) <= MAX_SECONDS:
+        if pauses[i] < apart and sum(seconds[row] for row in before + after) <= MAX_SECONDS:
             before += after
             for row in after:
                 groups[row] = before

@@ -1,5 +1,6 @@
 """Audio to text with a model folder: recordings of any length, in memory that does not grow with it."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -28,8 +29,7 @@ from asr.transcript import Segment, Transcript
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 POOL = 4  # batches whose audio is sorted by duration together
-HEARD_APART = 0.8  # seconds of a pause whose two sides the network hears apart, before it is known where sentences end
-ENOUGH = 2.5  # seconds of sentences that the network hears alone; shorter ones it hears with their neighbours
+NEAR = 0.8  # seconds of a pause across which the network hears its near context; its wide one is `MAX_SECONDS`
 QUICK_BEAM = 64  # prefixes kept where only the ends of sentences are looked for
 
 NOTHING_SAID = Hypothesis((), "", 0.0)
@@ -157,38 +157,31 @@ class Transcriber:
 
     def _sentences(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
         """A hypothesis for each piece, with the times of its waveform; `NOTHING_SAID` for what goes on a sentence."""
-        heard: dict[tuple[int, ...], Tensor] = {}
+        log_probs = self._hear(pieces)
         pauses = [piece.pause for piece in pieces]
-        each = [[i] for i in range(len(pieces))]
-        # Across short pauses first: that tells the ends of sentences better than pieces do that are heard alone.
-        log_probs = self._hear(pieces, each, heard, apart=HEARD_APART)
-        seconds_per_frame = self.model.seconds_per_frame
-        sentences = find_sentences(partial(self._decode, self.quick), log_probs, pauses, seconds_per_frame)
-        log_probs = self._hear(pieces, sentences, heard, enough=ENOUGH)
+        sentences = find_sentences(partial(self._decode, self.quick), log_probs, pauses, self.model.seconds_per_frame)
+        whole = [torch.cat([log_probs[i] for i in rows]) for rows in sentences]
         found = [NOTHING_SAID] * len(pieces)
-        for rows, hypothesis in zip(sentences, self._decode(self.decoder, log_probs), strict=True):
+        for rows, hypothesis in zip(sentences, self._decode(self.decoder, whole), strict=True):
             found[rows[0]] = hypothesis
         return found
 
-    def _hear(
-        self, pieces: Sequence[Piece], units: list[list[int]], heard: dict[tuple[int, ...], Tensor], **limits: float
-    ) -> list[Tensor]:
-        """Log-probs (T, V) of each unit, which is of one or more pieces in a row; near ones are heard together.
-
-        heard: log-probs of groups of pieces, those that are not in it yet are added. limits: see `put_together`.
-        """
+    def _hear(self, pieces: Sequence[Piece]) -> list[Tensor]:
+        """Log-probs (T, V) of each piece: the mean of what the network hears in its near and in its wide context."""
         rate = self.model.sample_rate
-        samples = [sum(len(pieces[i].waveform) for i in unit) for unit in units]
-        groups = put_together([count / rate for count in samples], [pieces[unit[0]].pause for unit in units], **limits)
-        members = [tuple(i for row in group for i in units[row]) for group in groups]
-        new = [rows for rows in members if rows not in heard]
-        waveforms = [np.concatenate([pieces[i].waveform for i in rows]) for rows in new]
-        heard.update(zip(new, self._windowed_log_probs(waveforms), strict=True))
-        parts: list[Tensor] = []
-        for group, rows in zip(groups, members, strict=True):
-            ends = np.cumsum([samples[row] for row in group])[:-1] / (self.model.seconds_per_frame * rate)
-            parts += torch.tensor_split(heard[rows], ends.round().astype(int).tolist())
-        return parts
+        seconds, pauses = [len(piece.waveform) / rate for piece in pieces], [piece.pause for piece in pieces]
+        contexts = [[tuple(rows) for rows in put_together(seconds, pauses, apart)] for apart in (NEAR, math.inf)]
+        groups = list(dict.fromkeys(rows for context in contexts for rows in context))
+        waveforms = [np.concatenate([pieces[i].waveform for i in rows]) for rows in groups]
+        heard = dict(zip(groups, self._windowed_log_probs(waveforms), strict=True))
+
+        def split(rows: tuple[int, ...]) -> tuple[Tensor, ...]:
+            """What was heard of a group into that of each piece."""
+            ends = np.cumsum([seconds[i] for i in rows])[:-1] / self.model.seconds_per_frame
+            return torch.tensor_split(heard[rows], ends.round().astype(int).tolist())
+
+        near, wide = ([part for rows in context for part in split(rows)] for context in contexts)
+        return [_mean(*both) for both in zip(near, wide, strict=True)]
 
     def _windowed_log_probs(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
         """Each waveform's log-probs (T, V), none of an empty one; long ones heard in overlapping windows."""
@@ -253,3 +246,11 @@ def as_mono(waveform: np.ndarray, channel: int | None = None) -> np.ndarray:
 
 def _pad(rows: list[Tensor]) -> Tensor:
     return pad_sequence(rows, batch_first=True)
+
+
+def _mean(near: Tensor, wide: Tensor) -> Tensor:
+    """Of two hearings of a piece, (T, V) each; its end may be rounded to the next frame in one of them."""
+    if torch.equal(near, wide):
+        return near
+    count = min(len(near), len(wide))
+    return torch.cat([torch.log_softmax((near[:count] + wide[:count]) / 2, -1), near[count:]])

@@ -1,5 +1,6 @@
 """Where sentences end, by the decoder's scores and the pause together; and what is heard together."""
 
+import copy
 import math
 
 import numpy as np
@@ -13,7 +14,7 @@ from asr.lm import ngram
 from asr.lm.arpa import write_arpa
 from asr.segmentation import MAX_SECONDS, Piece
 from asr.sentences import EVIDENCE, NEUTRAL, SURE, find_sentences, put_together
-from asr.transcribe import NOTHING_SAID, Transcriber
+from asr.transcribe import NEAR, NOTHING_SAID, Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 FRAME = 0.5  # seconds
@@ -53,17 +54,15 @@ def test_nothing_and_pieces_of_nothing() -> None:
     assert Transcriber(tone_model()).recognise([np.zeros(0, np.float32)]) == [NOTHING_SAID]
 
 
-def test_short_neighbours_are_put_together_across_the_shortest_pause() -> None:
-    pauses = [math.inf, 0.6, 0.4, 0.9]
-    assert put_together([3.0, 1.0, 3.0, 3.0], pauses, enough=2.0) == [[0], [1, 2], [3]]
-    assert put_together([1.0, 1.0, 1.0, 1.0], pauses, enough=2.0) == [[0, 1, 2, 3]]
-    assert put_together([3.0, 3.0, 3.0, 1.0], pauses, enough=2.0) == [[0], [1], [2, 3]]
-    assert put_together([3.0, 3.0, 3.0, 3.0], pauses, enough=2.0) == [[0], [1], [2], [3]]
+def test_the_nearest_are_put_together_first() -> None:
+    half = MAX_SECONDS / 2
+    assert put_together([half, half, half, half], [math.inf, 0.6, 0.4, 0.9]) == [[0], [1, 2], [3]]
+    assert put_together([1.0, 1.0, 1.0, 1.0], [math.inf, 0.6, 0.4, 0.9]) == [[0, 1, 2, 3]]
 
 
 def test_what_is_far_apart_or_too_long_is_not_put_together() -> None:
     assert put_together([1.0] * 4, [math.inf, 0.5, 0.8, 0.5], apart=0.8) == [[0, 1], [2, 3]]
-    assert put_together([1.0] * 4, [math.inf, 0.5, math.inf, 0.5], enough=9.0) == [[0, 1], [2, 3]]
+    assert put_together([1.0] * 4, [math.inf, 0.5, math.inf, 0.5]) == [[0, 1], [2, 3]]
     assert put_together([0.4 * MAX_SECONDS] * 4, [math.inf, 0.6, 0.5, 0.7]) == [[0], [1, 2], [3]]
 
 
@@ -72,11 +71,11 @@ def test_random_groups_are_neighbours_in_order_and_no_two_could_be_joined() -> N
     for _ in range(200):
         seconds = rng.uniform(0, 20, 30).tolist()
         pauses = rng.choice([0.0, 0.3, 0.5, 1.0, math.inf], 30).tolist()
-        groups = put_together(seconds, pauses, enough=5.0, apart=0.9)
+        groups = put_together(seconds, pauses, apart=0.9)
         assert [i for group in groups for i in group] == list(range(30))
         lengths = [sum(seconds[i] for i in group) for group in groups]
         for group, before, length in zip(groups[1:], lengths, lengths[1:], strict=False):
-            assert pauses[group[0]] >= 0.9 or min(before, length) >= 5 or before + length > MAX_SECONDS
+            assert pauses[group[0]] >= 0.9 or before + length > MAX_SECONDS
 
 
 @pytest.mark.parametrize("known, wanted", [(["BAD CAB"], ["BAD CAB", ""]), (["BAD", "CAB"], ["BAD", "CAB"])])
@@ -94,3 +93,23 @@ def test_the_language_model_knows_whether_a_sentence_has_ended(known: list[str],
     # From the beginning of the piece that the sentence begins in.
     begins = second.start if wanted[0] == "BAD CAB" else 0.0
     assert starts == pytest.approx([0.1, begins + 0.25], abs=0.05)
+
+
+def test_a_piece_is_heard_in_two_contexts_and_the_mean_is_taken() -> None:
+    torch.manual_seed(0)
+    model = copy.deepcopy(tone_model())
+    for weight in model.parameters():  # so that what is heard depends on what is around it
+        weight.data += 0.1 * torch.randn_like(weight)
+    transcriber = Transcriber(model)
+    first, second, third = say("BAD"), say("CAB"), say("AC")
+    pieces = [Piece(0.0, first), Piece(2.0, second, pause=NEAR - 0.1), Piece(4.0, third, pause=NEAR)]
+    near, wide = transcriber._log_probs([np.concatenate([first, second]), np.concatenate([first, second, third])])
+    begins = round(len(first) / RATE / model.seconds_per_frame)
+    heard = transcriber._hear(pieces)
+    assert len(heard[0]) == begins and len(heard[1]) == len(near) - begins
+    mean = torch.log_softmax((near + wide[: len(near)]) / 2, -1)[begins:]
+    # The last frame may be rounded into the piece after it.
+    assert torch.allclose(heard[1][:-1], mean[:-1], atol=1e-4)
+    assert not torch.allclose(heard[1][:-1], near[begins:-1], atol=0.01)
+    # A recording of one piece has but one context.
+    assert torch.equal(transcriber._hear([Piece(0.0, first)])[0], transcriber._log_probs([first])[0])
