@@ -137,7 +137,8 @@ class Transcriber:
         samples, limit = 0, POOL * self.batch_seconds * self.model.sample_rate
         patience = POOL * MAX_SECONDS * self.model.sample_rate
         for item in items:
-            # Not within a sentence, if that can be helped: a text is the same whatever else is transcribed.
+            # Not within a sentence, if that can be helped. A pool's end still narrows the wide context beside it, so
+            # that a long recording's text may differ a little with what is transcribed before it.
             if samples >= limit and (item[1].pause >= SURE or samples >= limit + patience):
                 yield from self._of_pool(pool)
                 pool, samples = [], 0

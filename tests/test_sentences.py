@@ -2,6 +2,7 @@
 
 import copy
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +80,9 @@ def test_random_groups_are_neighbours_in_order_and_no_two_could_be_joined() -> N
 
 
 @pytest.mark.parametrize("known, wanted", [(["BAD CAB"], ["BAD CAB", ""]), (["BAD", "CAB"], ["BAD", "CAB"])])
-def test_the_language_model_knows_whether_a_sentence_has_ended(known: list[str], wanted: list[str], tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_language_model_knows_whether_a_sentence_has_ended(
+    known: list[str], wanted: list[str], tmp_path: Path
+) -> None:
     """The same sound, cut at the same pause."""
     corpus = ngram.read_corpus([text.split() for text in known * 20])
     write_arpa(tmp_path / "lm.arpa", ngram.estimate(ngram.count(corpus, 2), [0], ngram.FALLBACK))
