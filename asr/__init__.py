@@ -1,6 +1,6 @@
 """Speech recognition with a recurrent CTC acoustic model: train, transcribe, evaluate.
 
-The path from audio to text is the modules' order: audio, manifest, data, features, encoders, model, decoders, scoring.
+One folder for each step from audio to text: audio, text, model, data, lm, decoders, transcription, evaluation.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["__version__", "load_model"]
 def __getattr__(name: str) -> Any:
     # Importing torch takes seconds; `asr --help` should not wait for it.
     if name == "load_model":
-        from asr.transcribe import Transcriber
+        from asr.transcription.transcriber import Transcriber
 
         return Transcriber.load
     raise AttributeError(f"module 'asr' has no attribute {name!r}")

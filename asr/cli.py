@@ -9,7 +9,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from asr import __version__, commands, prepare
+from asr import __version__, commands
+from asr.data import prepare
 from asr.errors import UserError
 
 

@@ -8,8 +8,9 @@
 Word error rates, with 95 % intervals by bootstrap over speakers (utterances where no speakers are named), and real-time
 factors. The systems are asr without a language model (greedy), asr as the model's folder says (lm), and pocketsphinx
 with the English model and language model that it brings along. All hear the same 16-bit samples at 16 kHz, one
-utterance at a time, in turns, each on one thread. Texts are compared in the scheme `english` of asr.text. A greedy
-model of phones finds no words: it gets its phone error rate, over the utterances whose words it can all pronounce.
+utterance at a time, in turns, each on one thread. Texts are compared in the scheme `english` of asr.text.normalise. A
+greedy model of phones finds no words: it gets its phone error rate, over the utterances whose words it can all
+pronounce.
 
 RTF is CPU time (on one thread: the time that it takes on an idle machine) over audio time, from samples to text:
 features, network and search, but neither loading models nor reading and degrading audio.
@@ -34,16 +35,18 @@ import soundfile
 import torch
 from tqdm import tqdm
 
-from asr import audio, manifest
-from asr.augment import AugmentConfig, Augmenter, NoiseConfig, add_noise, stretch
+from asr.audio.load import load_audio, resample
+from asr.data import manifest
+from asr.data.augment import AugmentConfig, Augmenter, NoiseConfig, add_noise, stretch
+from asr.data.manifest import Utterance
 from asr.decoders import Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, TextError, UserError
-from asr.evaluate import Evaluation
-from asr.manifest import Utterance
-from asr.scoring import count_errors
-from asr.text import Tokenizer, normalise
-from asr.transcribe import Transcriber
+from asr.evaluation.evaluate import Evaluation
+from asr.evaluation.scoring import count_errors
+from asr.text.normalise import normalise
+from asr.text.tokenizer import Tokenizer
+from asr.transcription.transcriber import Transcriber
 
 RATE = 16_000  # Hz
 TELEPHONE_BAND = (300.0, 3400.0)  # Hz
@@ -92,11 +95,11 @@ def telephone(waveform: np.ndarray) -> np.ndarray:
     """The band of a telephone line, coded as there."""
     from scipy.signal import butter, sosfiltfilt
 
-    narrow = audio.resample(waveform, RATE, RATE // 2)
+    narrow = resample(waveform, RATE, RATE // 2)
     band = butter(4, TELEPHONE_BAND, "bandpass", fs=RATE // 2, output="sos")
     filtered = sosfiltfilt(band, narrow, padlen=min(100, len(narrow) - 1))
     coded = _through_file(filtered.astype(np.float32), RATE // 2, format="WAV", subtype="ULAW")
-    return _fit(audio.resample(coded, RATE // 2, RATE), len(waveform))
+    return _fit(resample(coded, RATE // 2, RATE), len(waveform))
 
 
 def mp3(waveform: np.ndarray) -> np.ndarray:
@@ -135,7 +138,7 @@ def asr_system(name: Path | None, greedy: bool) -> tuple[Recognise, Tokenizer | 
         raise ConfigError(f"{model.folder}: no language model (decoder.json) in this folder: leave lm out of --systems")
 
     def recognise(waveform: np.ndarray) -> str:
-        return transcriber.recognise([audio.resample(waveform, RATE, model.sample_rate)])[0].text
+        return transcriber.recognise([resample(waveform, RATE, model.sample_rate)])[0].text
 
     phones = model.tokenizer.kind == "phones" and greedy
     return recognise, model.tokenizer if phones else None
@@ -214,7 +217,7 @@ def run(rows: list[Utterance], degrade: Degrade, systems: dict[str, Recognise]) 
     texts: dict[str, list[str]] = {name: [] for name in systems}
     seconds = dict.fromkeys(systems, 0.0)
     for row in tqdm(rows, unit="utt", disable=None, leave=False):
-        waveform, _ = audio.load(row.audio_filepath, RATE, offset=row.offset, duration=row.duration)
+        waveform, _ = load_audio(row.audio_filepath, RATE, offset=row.offset, duration=row.duration)
         heard = as_16_bit(degrade(waveform, row))
         for name, recognise in systems.items():
             started = time.process_time()

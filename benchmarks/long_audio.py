@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr import audio, manifest
-from asr.manifest import Utterance
-from asr.scoring import count_errors
-from asr.segmentation import Piece
-from asr.transcribe import Transcriber
+from asr.audio.load import load_audio
+from asr.data import manifest
+from asr.data.manifest import Utterance
+from asr.evaluation.scoring import count_errors
+from asr.transcription.segmentation import Piece
+from asr.transcription.transcriber import Transcriber
 
 
 def load(row: Utterance, rate: int) -> np.ndarray:
-    return audio.load(row.audio_filepath, rate, offset=row.offset, duration=row.duration)[0]
+    return load_audio(row.audio_filepath, rate, offset=row.offset, duration=row.duration)[0]
 
 
 def join(rows: list[Utterance], seconds: float, rate: int, path: Path) -> list[int]:

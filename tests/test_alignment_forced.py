@@ -13,17 +13,17 @@ import pytest
 import soundfile
 import torch
 
-from asr import manifest
-from asr.align import Alignment, States, Unit, align, best_path, spell
-from asr.alignment_writers import WRITERS, to_ctm, to_json, to_textgrid
+from asr.alignment.forced import Alignment, States, Unit, align, best_path, spell
+from asr.alignment.writers import WRITERS, to_ctm, to_json, to_textgrid
 from asr.cli import main
-from asr.encoders.recurrent import RecurrentConfig
+from asr.data import manifest
+from asr.data.manifest import Utterance
 from asr.errors import DataError, TextError
-from asr.features import FeatureConfig
-from asr.manifest import Utterance
-from asr.model import CTCModel, ModelConfig
-from asr.phones import PhoneTokenizer
-from asr.text import CharacterTokenizer
+from asr.model.ctc_model import CTCModel, ModelConfig
+from asr.model.encoders.recurrent import RecurrentConfig
+from asr.model.features import FeatureConfig
+from asr.text.phones import PhoneTokenizer
+from asr.text.tokenizer import CharacterTokenizer
 
 FRAME = 0.04
 CHARACTERS = CharacterTokenizer.build(["A B"])
@@ -296,7 +296,7 @@ def test_an_alignment_of_real_speech_is_in_order(mirror: Path) -> None:
     """Whatever the model: times rise, stay within the recording, and every word is there."""
     import random
 
-    from asr.align import Aligner
+    from asr.alignment.forced import Aligner
 
     torch.manual_seed(0)
     model = CTCModel(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import audio, sound_file
-from asr.audio import AudioInfo
+from asr.audio import sound_file
+from asr.audio.load import AudioInfo, load_audio, read_info, resample
 from asr.errors import AudioError
 
 RATE = 16_000
@@ -57,20 +57,20 @@ def cut(path: Path, share: float = 0.6) -> Path:
     ("from_rate", "to_rate"), [(8_000, 16_000), (11_025, 16_000), (44_100, 16_000), (48_000, 16_000), (16_000, 8_000)]
 )
 def test_resampling_keeps_pitch_level_and_length(from_rate: int, to_rate: int) -> None:
-    waveform = audio.resample(tone(from_rate), from_rate, to_rate)
+    waveform = resample(tone(from_rate), from_rate, to_rate)
     assert abs(len(waveform) - to_rate) <= 1
     assert_is_tone(waveform, to_rate, tolerance=0.005)
 
 
 def test_resampling_leaves_nothing_above_half_the_rate() -> None:
     """A tone of 6 kHz has no place at 8 kHz: it must vanish, not come back at 2 kHz."""
-    waveform = audio.resample(tone(16_000, pitch=6_000.0), 16_000, 8_000)
+    waveform = resample(tone(16_000, pitch=6_000.0), 16_000, 8_000)
     assert np.abs(waveform[800:-800]).max() < 1e-3
 
 
 def test_same_rate_is_the_same_array() -> None:
     waveform = tone()
-    assert audio.resample(waveform, RATE, RATE) is waveform
+    assert resample(waveform, RATE, RATE) is waveform
 
 
 # ----------------------------------------------------------------------------------------------------------- formats
@@ -97,17 +97,17 @@ def test_every_format_that_libsndfile_writes(tmp_path: Path, container: str, cod
         soundfile.write(path, tone(rate), rate, format=container, subtype=coding)
     except soundfile.LibsndfileError as error:
         pytest.skip(f"libsndfile does not write it: {error}")
-    found = audio.info(path)
+    found = read_info(path)
     assert (found.sample_rate, found.num_channels) == (rate, 1)
     assert found.duration == pytest.approx(1.0, abs=0.1)  # coded in blocks
-    waveform, loaded_rate = audio.load(path)
+    waveform, loaded_rate = load_audio(path)
     assert (len(waveform), loaded_rate) == (found.num_samples, found.sample_rate)
     assert_is_tone(waveform[:rate], rate, tolerance=0.05 if coding in COARSE or rate == 8_000 else 0.005)
-    part, _ = audio.load(path, offset=0.3, duration=0.2)
+    part, _ = load_audio(path, offset=0.3, duration=0.2)
     first = round(0.3 * found.sample_rate)
     np.testing.assert_allclose(part, waveform[first : first + len(part)], atol=1e-4)
     assert len(part) == round(0.2 * found.sample_rate)
-    resampled, _ = audio.load(path, 11_025)
+    resampled, _ = load_audio(path, 11_025)
     assert_is_tone(resampled[:11_025], 11_025, tolerance=0.05 if coding in COARSE or rate == 8_000 else 0.005)
 
 
@@ -118,8 +118,8 @@ def test_nist_sphere_written_by_hand(tmp_path: Path) -> None:
     fields += ["sample_byte_format -s2 10", "sample_sig_bits -i 16", "sample_coding -s3 pcm", "end_head", ""]
     path = tmp_path / "tone.sph"
     path.write_bytes("\n".join(["NIST_1A", "   1024", *fields]).encode().ljust(1024) + samples.tobytes())
-    assert audio.info(path) == AudioInfo(16_000, 16_000, 1)
-    assert_is_tone(*audio.load(path), tolerance=0.005)
+    assert read_info(path) == AudioInfo(16_000, 16_000, 1)
+    assert_is_tone(*load_audio(path), tolerance=0.005)
 
 
 def test_size_left_open_by_a_pipe(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_size_left_open_by_a_pipe(tmp_path: Path) -> None:
     for size in (0xFFFFFFFF, 0x7FFFF000):  # as ffmpeg and sox write it
         content[40:44] = size.to_bytes(4, "little")
         path.write_bytes(content)
-        assert len(audio.load(path)[0]) == audio.info(path).num_samples == RATE
+        assert len(load_audio(path)[0]) == read_info(path).num_samples == RATE
 
 
 # ----------------------------------------------------------------------------------------------- channels, parts, rate
@@ -144,24 +144,24 @@ def stereo(tmp_path: Path) -> Path:
 
 
 def test_stereo_is_averaged_unless_a_channel_is_chosen(stereo: Path) -> None:
-    assert audio.info(stereo) == AudioInfo(RATE, RATE, 2)
-    np.testing.assert_allclose(audio.load(stereo)[0], tone() / 2, atol=1e-7)
-    np.testing.assert_array_equal(audio.load(stereo, channel=0)[0], tone())
-    np.testing.assert_array_equal(audio.load(stereo, channel=1)[0], np.zeros(RATE))
+    assert read_info(stereo) == AudioInfo(RATE, RATE, 2)
+    np.testing.assert_allclose(load_audio(stereo)[0], tone() / 2, atol=1e-7)
+    np.testing.assert_array_equal(load_audio(stereo, channel=0)[0], tone())
+    np.testing.assert_array_equal(load_audio(stereo, channel=1)[0], np.zeros(RATE))
 
 
 @pytest.mark.parametrize("channel", [2, -1])
 def test_channel_that_is_not_there(stereo: Path, channel: int) -> None:
     with pytest.raises(AudioError, match=rf"stereo.wav: has 2 channel\(s\), no channel {channel}"):
-        audio.load(stereo, channel=channel)
+        load_audio(stereo, channel=channel)
 
 
 def test_part_of_a_file(stereo: Path) -> None:
-    part, rate = audio.load(stereo, offset=0.25, duration=0.5, channel=0)
+    part, rate = load_audio(stereo, offset=0.25, duration=0.5, channel=0)
     np.testing.assert_array_equal(part, tone()[4_000:12_000])
     assert rate == RATE
-    np.testing.assert_array_equal(audio.load(stereo, offset=0.75, channel=0)[0], tone()[12_000:])
-    part, rate = audio.load(stereo, 8_000, offset=0.25, duration=0.5)
+    np.testing.assert_array_equal(load_audio(stereo, offset=0.75, channel=0)[0], tone()[12_000:])
+    part, rate = load_audio(stereo, 8_000, offset=0.25, duration=0.5)
     assert (len(part), rate) == (4_000, 8_000)
 
 
@@ -170,10 +170,10 @@ def test_part_of_an_mp3_is_exact(tmp_path: Path, capfd: pytest.CaptureFixture, o
     """libmpg123's seek gives silence where a frame needs bits of an earlier one."""
     path = tmp_path / "tone.mp3"
     soundfile.write(path, tone(seconds=64), RATE)
-    whole = audio.load(path)[0]
+    whole = load_audio(path)[0]
     np.testing.assert_allclose(whole, soundfile.read(path)[0], atol=1e-4)  # read in one
     for first in (offset, offset + 0.111):
-        part = audio.load(path, offset=first, duration=0.5)[0]
+        part = load_audio(path, offset=first, duration=0.5)[0]
         np.testing.assert_allclose(part, whole[round(first * RATE) :][: len(part)], atol=1e-4)
     if offset < sound_file.NO_SEEK:
         assert not capfd.readouterr().err  # nor does it spoil the terminal
@@ -189,29 +189,29 @@ def test_seeking_does_not_decode_what_comes_before(tmp_path: Path, monkeypatch: 
         return read(self, frames, **settings)
 
     monkeypatch.setattr(soundfile.SoundFile, "read", counting)
-    audio.load(path, offset=4, duration=0.5)
-    audio.info(path)
+    load_audio(path, offset=4, duration=0.5)
+    read_info(path)
     assert asked == [RATE // 2]
 
 
 def test_lengths_may_be_rounded_but_not_wrong(stereo: Path) -> None:
-    assert len(audio.load(stereo, offset=0.5, duration=0.6)[0]) == RATE // 2
+    assert len(load_audio(stereo, offset=0.5, duration=0.6)[0]) == RATE // 2
     with pytest.raises(AudioError, match=r"stereo.wav: truncated: 2.50 s were expected, 1.00 s are there"):
-        audio.load(stereo, offset=0.5, duration=2)
+        load_audio(stereo, offset=0.5, duration=2)
     with pytest.raises(AudioError, match=r"stereo.wav: lasts 1.00 s, so there is nothing at 3 s"):
-        audio.load(stereo, offset=3)
+        load_audio(stereo, offset=3)
 
 
 @pytest.mark.parametrize(("offset", "duration"), [(-1, None), (float("nan"), None), (0, 0), (0, -1)])
 def test_impossible_parts(stereo: Path, offset: float, duration: float | None) -> None:
     with pytest.raises(AudioError, match="stereo.wav: asked for"):
-        audio.load(stereo, offset=offset, duration=duration)
+        load_audio(stereo, offset=offset, duration=duration)
 
 
 # ------------------------------------------------------------------------------------------------------ damaged files
 
 
-@pytest.mark.parametrize("read", [audio.info, audio.load])
+@pytest.mark.parametrize("read", [read_info, load_audio])
 def test_files_that_are_none(tmp_path: Path, read) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(AudioError, match="gone.wav: no such file"):
         read(tmp_path / "gone.wav")
@@ -224,7 +224,7 @@ def test_files_that_are_none(tmp_path: Path, read) -> None:  # type: ignore[no-u
 
 
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "opus", "m4a", "txt"])
-@pytest.mark.parametrize("read", [audio.info, audio.load])
+@pytest.mark.parametrize("read", [read_info, load_audio])
 def test_text_is_not_audio(tmp_path: Path, suffix: str, read) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / f"notes.{suffix}"
     path.write_text("These are words about a recording. " * 50)
@@ -233,7 +233,7 @@ def test_text_is_not_audio(tmp_path: Path, suffix: str, read) -> None:  # type: 
 
 
 @pytest.mark.parametrize("suffix", ["raw", "vox", "gsm", "au", "snd"])
-@pytest.mark.parametrize("read", [audio.info, audio.load])
+@pytest.mark.parametrize("read", [read_info, load_audio])
 def test_samples_without_a_header_are_not_guessed(tmp_path: Path, suffix: str, read) -> None:  # type: ignore[no-untyped-def]
     """libsndfile takes anything for audio if its name ends like this."""
     path = tmp_path / f"tone.{suffix}"
@@ -243,7 +243,7 @@ def test_samples_without_a_header_are_not_guessed(tmp_path: Path, suffix: str, r
 
 
 @pytest.mark.parametrize("container", ["WAV", "AIFF", "AU"])
-@pytest.mark.parametrize("read", [audio.info, audio.load])
+@pytest.mark.parametrize("read", [read_info, load_audio])
 def test_header_without_samples(tmp_path: Path, container: str, read) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / f"nothing.{container.lower()}"
     soundfile.write(path, np.zeros(0, np.float32), RATE, format=container)
@@ -258,8 +258,8 @@ def test_samples_that_are_no_numbers(tmp_path: Path, value: float) -> None:
     path = tmp_path / "broken.wav"
     soundfile.write(path, waveform, RATE, subtype="FLOAT")
     with pytest.raises(AudioError, match=r"broken.wav: holds samples that are NaN or infinite"):
-        audio.load(path)
-    assert len(audio.load(path, duration=0.4)[0]) == 6_400  # the part before is whole
+        load_audio(path)
+    assert len(load_audio(path, duration=0.4)[0]) == 6_400  # the part before is whole
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_files_that_were_cut_tell_at_once(tmp_path: Path, container: str, coding
     path = tmp_path / f"tone.{container.lower()}"
     soundfile.write(path, tone(seconds=3), RATE, format=container, subtype=coding)
     short = cut(path)
-    for read in (audio.info, audio.load):
+    for read in (read_info, load_audio):
         with pytest.raises(AudioError, match=rf"cut-tone.{container.lower()}: truncated"):
             read(short)
 
@@ -293,7 +293,7 @@ def test_files_that_were_cut_tell_when_read(tmp_path: Path, container: str, capf
     path = tmp_path / f"tone.{container.lower()}"
     soundfile.write(path, tone(seconds=3), RATE, format=container)
     with pytest.raises(AudioError, match=rf"cut-tone.{container.lower()}: (damaged audio|truncated)"):
-        audio.load(cut(path))
+        load_audio(cut(path))
     capfd.readouterr()  # libmpg123 writes warnings to the terminal
 
 
@@ -306,15 +306,15 @@ def test_wav_with_a_few_bytes_less_is_taken(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[40:44] = (2 * RATE + 44).to_bytes(4, "little")
     path.write_bytes(content)
-    assert len(audio.load(path)[0]) == RATE
+    assert len(load_audio(path)[0]) == RATE
 
 
 def test_too_short_to_resample(tmp_path: Path) -> None:
     path = tmp_path / "click.wav"
     soundfile.write(path, np.ones(1, np.float32), 48_000)
-    assert len(audio.load(path)[0]) == 1
+    assert len(load_audio(path)[0]) == 1
     with pytest.raises(AudioError, match=r"click.wav: 1 samples at 48000 Hz are too few"):
-        audio.load(path, 8_000)
+        load_audio(path, 8_000)
 
 
 # --------------------------------------------------------------------------------------------------- PyAV and ffmpeg
@@ -357,26 +357,26 @@ def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_what_libsndfile_does_not_read(tmp_path: Path, elsewhere: str, name: str, codec: str, rate: int) -> None:
     path = write_with_av(tmp_path / name, codec, tone(rate, seconds=2), rate)
-    found = audio.info(path)
+    found = read_info(path)
     assert (found.sample_rate, found.num_channels) == (rate, 1)
     assert found.duration == pytest.approx(2.0, abs=0.15)  # encoders pad at both ends
-    waveform, loaded_rate = audio.load(path)
+    waveform, loaded_rate = load_audio(path)
     assert loaded_rate == rate
     assert_is_tone(waveform, rate)
-    part, _ = audio.load(path, offset=0.5, duration=0.25)
+    part, _ = load_audio(path, offset=0.5, duration=0.25)
     assert len(part) == rate // 4
     np.testing.assert_allclose(part, waveform[rate // 2 :][: len(part)], atol=1e-3)
-    assert_is_tone(*audio.load(path, 8_000))
+    assert_is_tone(*load_audio(path, 8_000))
 
 
 @needs_av
 def test_stereo_m4a(tmp_path: Path, elsewhere: str) -> None:
     both = np.stack([tone(seconds=2), np.zeros(2 * RATE, np.float32)])
     path = write_with_av(tmp_path / "stereo.m4a", "aac", both, RATE)
-    assert audio.info(path).num_channels == 2
-    assert_is_tone(*audio.load(path), level=LEVEL / 2)
-    assert_is_tone(*audio.load(path, channel=0))
-    assert np.abs(audio.load(path, channel=1)[0]).max() < 0.02
+    assert read_info(path).num_channels == 2
+    assert_is_tone(*load_audio(path), level=LEVEL / 2)
+    assert_is_tone(*load_audio(path, channel=0))
+    assert np.abs(load_audio(path, channel=1)[0]).max() < 0.02
 
 
 @needs_av
@@ -384,11 +384,11 @@ def test_stereo_m4a(tmp_path: Path, elsewhere: str) -> None:
 def test_cut_and_impossible_parts_elsewhere(tmp_path: Path, elsewhere: str, name: str, codec: str) -> None:
     path = write_with_av(tmp_path / name, codec, tone(48_000, seconds=3), 48_000, movflags="faststart")
     with pytest.raises(AudioError, match=rf"cut-{name}: (damaged audio|truncated)"):
-        audio.load(cut(path))
+        load_audio(cut(path))
     with pytest.raises(AudioError, match=rf"{name}: truncated: 9.00 s were expected"):
-        audio.load(path, offset=1, duration=8)
+        load_audio(path, offset=1, duration=8)
     with pytest.raises(AudioError, match=rf"{name}: no audio samples from 7 s on"):
-        audio.load(path, offset=7)
+        load_audio(path, offset=7)
 
 
 @needs_av
@@ -404,8 +404,8 @@ def test_mp3_without_its_tag_is_read_to_its_end(tmp_path: Path, elsewhere: str) 
     frame = content.index(content[:2], 2)  # frames begin with the same sync word
     path.write_bytes(content[frame:])
     assert soundfile.info(path).duration < 9
-    assert audio.info(path).duration == pytest.approx(10, abs=0.2)
-    assert len(audio.load(path)[0]) / RATE == pytest.approx(10, abs=0.2)
+    assert read_info(path).duration == pytest.approx(10, abs=0.2)
+    assert len(load_audio(path)[0]) / RATE == pytest.approx(10, abs=0.2)
 
 
 def test_neither_av_nor_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,13 +413,13 @@ def test_neither_av_nor_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(shutil, "which", lambda name: None)
     path = tmp_path / "memo.m4a"
     path.write_bytes(b"\x00\x00\x00\x20ftypM4A " + bytes(500))
-    for read in (audio.info, audio.load):
+    for read in (read_info, load_audio):
         with pytest.raises(AudioError, match=r"memo.m4a: .* install PyAV .* or the ffmpeg program"):
             read(path)
 
 
 def test_real_opus(mirror: Path) -> None:
     path = next((mirror / "speechocean762").rglob("*.opus"))
-    waveform, rate = audio.load(path)
-    assert audio.info(path) == AudioInfo(rate, len(waveform), 1)
-    np.testing.assert_allclose(audio.load(path, offset=0.5, duration=0.5)[0], waveform[8_000:16_000], atol=1e-4)
+    waveform, rate = load_audio(path)
+    assert read_info(path) == AudioInfo(rate, len(waveform), 1)
+    np.testing.assert_allclose(load_audio(path, offset=0.5, duration=0.5)[0], waveform[8_000:16_000], atol=1e-4)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from asr.background import read_ahead
+from asr.audio.read_ahead import read_ahead
 
 
 def counted(first: int, count: int, taken: list[int]) -> Iterator[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from asr.cli import main
 from asr.lm.arpa import read_arpa
-from asr.phones import read_lexicon
+from asr.text.phones import read_lexicon
 from tests.test_lm_ngram import PACK, random_text
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import manifest, model_folder
 from asr.cli import main
-from asr.manifest import Utterance
+from asr.data import manifest
+from asr.data.manifest import Utterance
+from asr.model import folder as model_folder
 from tests.damage import damaged
 from tests.tone_model import RATE, say, tone_model
 

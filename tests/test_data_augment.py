@@ -10,8 +10,9 @@ import pytest
 import soundfile
 import torch
 
-from asr import audio, augment
-from asr.augment import (
+from asr.audio.load import load_audio
+from asr.data import augment
+from asr.data.augment import (
     AugmentConfig,
     Augmenter,
     NoiseConfig,
@@ -138,13 +139,13 @@ def test_noise_comes_with_its_probability_and_between_its_snrs(sounds: Path) -> 
 def test_noises_are_decoded_once_at_the_models_rate(sounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     augmenter = Augmenter(replace(CLEAN, noise=NoiseConfig(str(sounds / "noise"), probability=1.0)), RATE)
     loaded: list[Path] = []
-    load = audio.load
+    load = load_audio
 
     def counting(path: Path, *args: Any, **options: Any) -> tuple[np.ndarray, int]:
         loaded.append(path)
         return load(path, *args, **options)
 
-    monkeypatch.setattr(audio, "load", counting)
+    monkeypatch.setattr(augment, "load_audio", counting)
     rng = np.random.default_rng(0)
     for _ in range(30):
         augmenter(tone(440, 0.1), rng)

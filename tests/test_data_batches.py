@@ -8,12 +8,14 @@ import pytest
 import soundfile
 import torch
 
-from asr import audio
-from asr.augment import AugmentConfig
-from asr.data import BucketBatchSampler, Item, SpeechDataset, batch_loader, by_length, collate
+from asr.audio.load import load_audio
+from asr.data import batches
+from asr.data.augment import AugmentConfig
+from asr.data.batches import BucketBatchSampler, Item, SpeechDataset, batch_loader, by_length, collate
+from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError
-from asr.manifest import Utterance
-from asr.text import TokenizerConfig, build_tokenizer
+from asr.text import build_tokenizer
+from asr.text.tokenizer import TokenizerConfig
 
 RATE = 8_000
 TOKENIZER = build_tokenizer(TokenizerConfig(), ["A B"])
@@ -146,13 +148,13 @@ def test_an_utterance_longer_than_a_batch_is_named(tmp_path: Path) -> None:
 def test_decoded_audio_is_cached_where_it_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fits, too_large = corpus(tmp_path, [0.5], cache_gb=1e-3), corpus(tmp_path, [0.5], cache_gb=1e-9)
     calls = []
-    load = audio.load
+    load = load_audio
 
     def counted(*args, **options):  # type: ignore[no-untyped-def]
         calls.append(args)
         return load(*args, **options)
 
-    monkeypatch.setattr(audio, "load", counted)
+    monkeypatch.setattr(batches, "load_audio", counted)
     first = [dataset.load(0) for dataset in (fits, too_large)]
     again = [dataset.load(0) for dataset in (fits, too_large)]
     assert len(calls) == 3
@@ -186,7 +188,7 @@ def test_loader_gives_the_sampler_s_batches(many: SpeechDataset, num_workers: in
 
 
 def test_impossible_settings_are_named() -> None:
-    from asr.data import DataConfig
+    from asr.data.batches import DataConfig
 
     with pytest.raises(ConfigError, match="max_batch_seconds"):
         replace(DataConfig(), max_batch_seconds=0.0)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from asr.corpora import CORPORA, fsdd, get, ljspeech, speechocean762, yesno
-from asr.corpora.base import AudioFinder, Corpus, read_pairs, read_table
-from asr.corpora.common_voice import language
+from asr.data.corpora import CORPORA, fsdd, get, ljspeech, speechocean762, yesno
+from asr.data.corpora.base import AudioFinder, Corpus, read_pairs, read_table
+from asr.data.corpora.common_voice import language
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError
-from asr.manifest import Utterance
 
 
 def make(root: Path, files: dict[str, str]) -> Path:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from asr.corpora.base import Archive
-from asr.corpora.download import fetch, is_unpacked, unpack, unpack_once
+from asr.data.corpora.base import Archive
+from asr.data.corpora.download import fetch, is_unpacked, unpack, unpack_once
 from asr.errors import CorpusError
 
 CONTENT = bytes(range(256)) * 2000  # 512 kB

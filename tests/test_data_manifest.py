@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from asr import manifest
+from asr.data import manifest
+from asr.data.manifest import Utterance
 from asr.errors import ManifestError
-from asr.manifest import Utterance
 
 
 def rows(path: Path, *values: Any) -> Path:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import manifest
+from asr.data import manifest
+from asr.data.manifest import Utterance
+from asr.data.manifest_report import Report, histogram, report
 from asr.errors import ManifestError
-from asr.manifest import Utterance
-from asr.manifest_report import Report, histogram, report
-from asr.phones import PhoneTokenizer
-from asr.subwords import SubwordTokenizer
-from asr.text import CharacterTokenizer
+from asr.text.phones import PhoneTokenizer
+from asr.text.subwords import SubwordTokenizer
+from asr.text.tokenizer import CharacterTokenizer
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from asr import corpora, manifest, prepare
-from asr.corpora.base import Archive
-from asr.corpora.folder import divide
+from asr.data import corpora, manifest, prepare
+from asr.data.corpora.base import Archive
+from asr.data.corpora.folder import divide
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError, UserError
-from asr.manifest import Utterance
 
 RATE = 8000
 
@@ -216,7 +216,10 @@ def test_the_list_tells_licences(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_importing_is_cheap() -> None:
     heavy = "{'torch', 'numpy', 'soundfile', 'librosa', 'tqdm'} & sys.modules.keys()"
-    code = f"import sys, asr.prepare, argparse; asr.prepare.add_arguments(argparse.ArgumentParser()); print({heavy})"
+    code = (
+        "import sys, asr.data.prepare, argparse; asr.data.prepare.add_arguments(argparse.ArgumentParser()); "
+        f"print({heavy})"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from asr.decoders import DECODERS, Decoder, Hypothesis, Word, get_decoder
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError
-from asr.phones import PhoneTokenizer
-from asr.subwords import SubwordTokenizer
-from asr.text import BLANK, CharacterTokenizer, Tokenizer
+from asr.text.phones import PhoneTokenizer
+from asr.text.subwords import SubwordTokenizer
+from asr.text.tokenizer import BLANK, CharacterTokenizer, Tokenizer
 
 LETTERS = CharacterTokenizer([BLANK, " ", "A", "B", "C"])
 SECONDS = 0.04  # of a frame

@@ -18,9 +18,9 @@ from asr.lm.arpa import write_arpa
 from asr.lm.automaton import from_model, step
 from asr.lm.language_model import LanguageModel
 from asr.lm.ngram_model import BOS_ID, EOS_ID, NGramModel
-from asr.phones import Lexicon, PhoneTokenizer
-from asr.subwords import SubwordTokenizer
-from asr.text import BLANK, CharacterTokenizer, Tokenizer
+from asr.text.phones import Lexicon, PhoneTokenizer
+from asr.text.subwords import SubwordTokenizer
+from asr.text.tokenizer import BLANK, CharacterTokenizer, Tokenizer
 
 LETTERS = CharacterTokenizer([BLANK, " ", "A", "B", "C"])
 SPOKEN: Lexicon = {

@@ -10,7 +10,7 @@ from asr.decoders import Hypothesis, Word
 from asr.decoders.rescoring import RescoringDecoder
 from asr.errors import TextError
 from asr.lm.recurrent import RecurrentLM, RecurrentLMConfig
-from asr.text import BLANK, CharacterTokenizer
+from asr.text.tokenizer import BLANK, CharacterTokenizer
 
 LISTS = [
     [

@@ -10,15 +10,15 @@ import soundfile
 import torch
 
 import asr
-from asr import model_folder
 from asr.cli import main
 from asr.decoders.beam import BeamDecoder
 from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.settings import DecoderSettings
 from asr.errors import ModelError
-from asr.model import CTCModel
-from asr.model_folder import DEFAULT, SHIPPED, find_model
-from asr.transcribe import Transcriber
+from asr.model import folder as model_folder
+from asr.model.ctc_model import CTCModel
+from asr.model.folder import DEFAULT, SHIPPED, find_model
+from asr.transcription.transcriber import Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 RECIPES = Path(__file__).parents[1] / "recipes"

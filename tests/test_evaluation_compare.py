@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from asr.cli import main
-from asr.compare import compare
 from asr.errors import DataError
-from asr.scoring import align_all, count_alignment, count_errors
-from asr.statistics import grouped, mapsswe, paired_bootstrap, rate_interval
+from asr.evaluation.compare import compare
+from asr.evaluation.scoring import align_all, count_alignment, count_errors
+from asr.evaluation.significance import grouped, mapsswe, paired_bootstrap, rate_interval
 
 
 def spoiled(texts: list[str], share: float, rng: np.random.Generator) -> list[str]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from asr.data.manifest import Utterance
 from asr.decoders import Hypothesis, Word
-from asr.evaluate import Evaluation
-from asr.html_report import html_report
-from asr.manifest import Utterance
-from asr.report import by_duration, by_speaker, calibration, details, out_of_vocabulary, side_by_side, worst
-from asr.scoring import align, count_errors
+from asr.evaluation.evaluate import Evaluation
+from asr.evaluation.html_report import html_report
+from asr.evaluation.report import by_duration, by_speaker, calibration, details, out_of_vocabulary, side_by_side, worst
+from asr.evaluation.scoring import align, count_errors
 
 
 def heard(text: str, confidence: float) -> Hypothesis:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.scoring import ErrorCounts, align, count_errors
+from asr.evaluation.scoring import ErrorCounts, align, count_errors
 
 
 def test_each_kind_of_error_counts() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from asr.errors import DataError
-from asr.score_readers import FORMATS, Pair, detect_format, pair_transcripts, read_transcripts
+from asr.evaluation.transcripts import FORMATS, Pair, detect_format, pair_transcripts, read_transcripts
 
 WANTED = {"u1": "a b c", "u-2": "", "u3": "d"}
 FILES = {

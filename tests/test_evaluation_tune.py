@@ -9,18 +9,18 @@ import soundfile
 import torch
 
 from asr.cli import main
+from asr.data.manifest import Utterance, write
 from asr.decoders.beam import BeamDecoder
 from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.rescoring import RescoringDecoder
 from asr.decoders.settings import DecoderSettings, build_decoder
-from asr.encoders.recurrent import RecurrentConfig
 from asr.errors import ModelError
-from asr.features import FeatureConfig
-from asr.lm import tune as tuning
+from asr.evaluation import tune as tuning
 from asr.lm.recurrent import RecurrentLM, RecurrentLMConfig
-from asr.manifest import Utterance, write
-from asr.model import CTCModel, ModelConfig
-from asr.text import BLANK, CharacterTokenizer
+from asr.model.ctc_model import CTCModel, ModelConfig
+from asr.model.encoders.recurrent import RecurrentConfig
+from asr.model.features import FeatureConfig
+from asr.text.tokenizer import BLANK, CharacterTokenizer
 
 LETTERS = CharacterTokenizer([BLANK, " ", "A", "B", "C"])
 

@@ -13,15 +13,15 @@ import torch
 import yaml
 from torch import Tensor
 
-from asr.callbacks import read_metrics
 from asr.cli import main
-from asr.config import load_recipe_of
 from asr.errors import ConfigError, DataError, ModelError, TextError
 from asr.lm.generate import draw, generate
 from asr.lm.recurrent import BOUNDARY, RecurrentLM, RecurrentLMConfig, frame_sentences
-from asr.lm.recurrent_training import RecurrentLMModule, RecurrentLMRecipe, SentenceDataset, check, train
-from asr.subwords import SubwordTokenizer
-from asr.text import BLANK, CharacterTokenizer, Tokenizer
+from asr.text.subwords import SubwordTokenizer
+from asr.text.tokenizer import BLANK, CharacterTokenizer, Tokenizer
+from asr.training.callbacks import read_metrics
+from asr.training.recipe import load_recipe_of
+from asr.training.recurrent_lm import RecurrentLMModule, RecurrentLMRecipe, SentenceDataset, check, train
 
 CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 LETTERS = CharacterTokenizer([BLANK, " ", "A", "B", "C"])

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr.encoders.recurrent import RecurrentConfig
 from asr.errors import ModelError
-from asr.features import FeatureConfig
-from asr.model import CTCModel, ModelConfig
-from asr.text import CharacterTokenizer
+from asr.model.ctc_model import CTCModel, ModelConfig
+from asr.model.encoders.recurrent import RecurrentConfig
+from asr.model.features import FeatureConfig
+from asr.text.tokenizer import CharacterTokenizer
 
 CONFIG = ModelConfig(FeatureConfig(sample_rate=8_000, num_filters=20), RecurrentConfig(hidden_size=8, conv_channels=4))
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from asr.encoders import ENCODERS, RecurrentConfig, build_encoder
-from asr.encoders.base import Encoder
-from asr.encoders.recurrent import RecurrentLayer, recur_packed, recur_reversed
 from asr.errors import ConfigError
-from asr.features import frame_mask
+from asr.model.encoders import ENCODERS, RecurrentConfig, build_encoder
+from asr.model.encoders.base import Encoder
+from asr.model.encoders.recurrent import RecurrentLayer, recur_packed, recur_reversed
+from asr.model.features import frame_mask
 
 CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 FEATURES = 12

@@ -13,18 +13,18 @@ pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 import onnx
 
-from asr import manifest
 from asr.cli import main
-from asr.encoders.recurrent import RecurrentConfig
+from asr.data import manifest
 from asr.errors import ModelError
-from asr.evaluate import evaluate
-from asr.export import FEATURES_FILE, export
-from asr.features import FeatureConfig
-from asr.model import CTCModel, ModelConfig
-from asr.model_folder import load_model_folder
-from asr.onnx_model import FILE, OnnxModel
-from asr.text import CharacterTokenizer
-from asr.transcribe import Transcriber
+from asr.evaluation.evaluate import evaluate
+from asr.model.ctc_model import CTCModel, ModelConfig
+from asr.model.encoders.recurrent import RecurrentConfig
+from asr.model.export import FEATURES_FILE, export
+from asr.model.features import FeatureConfig
+from asr.model.load import load_model_folder
+from asr.model.onnx_model import FILE, OnnxModel
+from asr.text.tokenizer import CharacterTokenizer
+from asr.transcription.transcriber import Transcriber
 from tests.tones import RATE, tone_waveform, write_tones
 
 CONFIGS: dict[str, tuple[dict, dict]] = {

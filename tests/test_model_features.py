@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from asr.errors import ConfigError
-from asr.features import FeatureConfig, Features, GlobalStatistics, mel_filters
+from asr.model.features import FeatureConfig, Features, GlobalStatistics, mel_filters
 from asr.torchaudio_import import torchaudio
 
 RATE = 16_000

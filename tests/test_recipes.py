@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import audio, manifest
-from asr.config import load_recipe
-from asr.encoders import build_encoder
-from asr.experiment import build_trainer, quiet_lightning
-from asr.manifest import Utterance
+from asr.audio.load import read_info
+from asr.data import manifest
+from asr.data.manifest import Utterance
+from asr.model.encoders import build_encoder
+from asr.training.recipe import load_recipe
+from asr.training.run import build_trainer, quiet_lightning
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 SPEECH = sorted(path for path in RECIPES.glob("*/*.yaml") if path.parent.name != "lm")
@@ -60,7 +61,7 @@ def test_connected_words_are_one_speaker_s(tmp_path: Path) -> None:
         digits = len(row.text.split())
         assert 2 <= digits <= 7 and row.speaker in ("a", "b")
         assert 0.25 * digits - 0.01 <= row.duration <= 0.25 * digits + 0.3 * (digits - 1)
-        assert audio.info(row.audio_filepath).duration == pytest.approx(row.duration)
+        assert read_info(row.audio_filepath).duration == pytest.approx(row.duration)
 
 
 def test_connect_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:

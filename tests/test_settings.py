@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from asr.errors import ConfigError
-from asr.validation import build
+from asr.settings import build
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from asr.errors import ConfigError, ModelError, TextError
-from asr.text import SCHEMES, CharacterTokenizer, TokenizerConfig, build_tokenizer, load_tokenizer, normalise
+from asr.text import build_tokenizer, load_tokenizer
+from asr.text.normalise import SCHEMES, normalise
+from asr.text.tokenizer import CharacterTokenizer, TokenizerConfig
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from asr import phones
 from asr.errors import ModelError, TextError
-from asr.phones import PHONES, PhoneTokenizer, guess, read_lexicon, read_lexicons, write_lexicon
-from asr.text import TokenizerConfig, build_tokenizer, load_tokenizer
+from asr.text import build_tokenizer, load_tokenizer, phones
+from asr.text.phones import PHONES, PhoneTokenizer, guess, read_lexicon, read_lexicons, write_lexicon
+from asr.text.tokenizer import TokenizerConfig
 
 CMUDICT = """;;; a comment
 hello HH AH0 L OW1
@@ -200,7 +200,7 @@ def test_english_without_any_lexicon() -> None:
 
 @pytest.mark.usefixtures("espeak")
 def test_guesses_are_near_cmudict(mirror: Path) -> None:
-    from asr.scoring import ErrorCounts, count_errors
+    from asr.evaluation.scoring import ErrorCounts, count_errors
 
     lexicon = read_lexicon(mirror / "text" / "cmudict.dict")
     words = [word for word in sorted(lexicon) if word.isalpha()][::100]

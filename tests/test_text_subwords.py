@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from asr.errors import ModelError, TextError
-from asr.subwords import SubwordTokenizer
-from asr.text import Tokenizer, TokenizerConfig, build_tokenizer, load_tokenizer
+from asr.text import build_tokenizer, load_tokenizer
+from asr.text.subwords import SubwordTokenizer
+from asr.text.tokenizer import Tokenizer, TokenizerConfig
 
 TEXTS = ["THE CAT SAT ON THE MAT", "THE RAT SAT THERE", "THAT CAT AND THIS RAT", "CATS AND RATS"] * 3
 

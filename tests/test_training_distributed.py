@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from asr.callbacks import read_metrics
+from asr.training.callbacks import read_metrics
 from tests.tones import tone_recipe, write_tones
 
 SENTENCES = ("BAD CAB", "FACE A BEE", "DEAD BEEF", "HIDE A JADE", "A BAD IDEA")

@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from asr import manifest
-from asr.config import recipe_from
-from asr.data import BucketBatchSampler, SpeechDataset, batch_loader
+from asr.data import manifest
+from asr.data.batches import BucketBatchSampler, SpeechDataset, batch_loader
 from asr.errors import ConfigError
-from asr.losses import LossConfig, consistency_losses, ctc_losses
-from asr.model import CTCModel
-from asr.text import TokenizerConfig, build_tokenizer
-from asr.training import SpeechModule
+from asr.model.ctc_model import CTCModel
+from asr.text import build_tokenizer
+from asr.text.tokenizer import TokenizerConfig
+from asr.training.losses import LossConfig, consistency_losses, ctc_losses
+from asr.training.module import SpeechModule
+from asr.training.recipe import recipe_from
 from tests.tones import tone_recipe
 
 

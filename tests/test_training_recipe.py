@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from asr.config import RecipeConfig, load_recipe, to_yaml
 from asr.errors import ConfigError
+from asr.training.recipe import RecipeConfig, load_recipe, to_yaml
 
 
 def recipe_file(folder: Path, text: str) -> Path:

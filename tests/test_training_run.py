@@ -13,17 +13,19 @@ import torch
 import yaml
 from torch import nn
 
-from asr import audio, manifest
-from asr.callbacks import read_metrics
-from asr.config import OptimizerConfig, ScheduleConfig, recipe_from
-from asr.data import BucketBatchSampler, SpeechDataset, batch_loader
+from asr.audio.load import load_audio
+from asr.data import manifest
+from asr.data.batches import BucketBatchSampler, SpeechDataset, batch_loader
+from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError
-from asr.evaluate import evaluate
-from asr.experiment import average, split_usable, start_from, train
-from asr.manifest import Utterance
-from asr.model import CTCModel
-from asr.text import TokenizerConfig, build_tokenizer
-from asr.training import SpeechModule, build_optimizer, build_schedule
+from asr.evaluation.evaluate import evaluate
+from asr.model.ctc_model import CTCModel
+from asr.text import build_tokenizer
+from asr.text.tokenizer import TokenizerConfig
+from asr.training.callbacks import read_metrics
+from asr.training.module import SpeechModule, build_optimizer, build_schedule
+from asr.training.recipe import OptimizerConfig, ScheduleConfig, recipe_from
+from asr.training.run import average, split_usable, start_from, train
 from tests.tones import SENTENCES, tone_recipe
 
 
@@ -60,7 +62,7 @@ def test_global_cmvn_is_measured_on_the_training_set_and_stored(tmp_path: Path) 
     rows = manifest.read(recipe.data.train[0])
     frames = []
     for row in rows:
-        waveform = torch.from_numpy(audio.load(row.audio_filepath)[0])[None]
+        waveform = torch.from_numpy(load_audio(row.audio_filepath)[0])[None]
         frames.append(features(waveform, torch.tensor([waveform.shape[1]]))[0][0])
     together = torch.cat(frames)
     torch.testing.assert_close(together.mean(0), torch.zeros(40), atol=1e-3, rtol=0)
@@ -69,8 +71,8 @@ def test_global_cmvn_is_measured_on_the_training_set_and_stored(tmp_path: Path) 
 
 RUN = """
 import sys
-from asr.config import load_recipe
-from asr.experiment import train
+from asr.training.recipe import load_recipe
+from asr.training.run import train
 train(load_recipe(sys.argv[1]), resume=len(sys.argv) > 2)
 """
 

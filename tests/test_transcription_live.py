@@ -11,8 +11,8 @@ import pytest
 
 from asr.cli import main
 from asr.errors import AudioError
-from asr.live import listen, microphone, raw_samples
-from asr.transcribe import Transcriber
+from asr.transcription.live import listen, microphone, raw_samples
+from asr.transcription.transcriber import Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 SAID = ["BAD CAB", "FACE A BEE", "HIDE"]

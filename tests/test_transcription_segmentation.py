@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from asr import segmentation
 from asr.errors import ConfigError
-from asr.segmentation import Piece, Segmenter, join, windows
-from asr.transcribe import Transcriber
+from asr.transcription import segmentation
+from asr.transcription.segmentation import Piece, Segmenter, join, windows
+from asr.transcription.transcriber import Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 

@@ -13,9 +13,9 @@ from asr.decoders import Hypothesis
 from asr.decoders.beam import BeamDecoder
 from asr.lm import ngram
 from asr.lm.arpa import write_arpa
-from asr.segmentation import MAX_SECONDS, Piece
-from asr.sentences import EVIDENCE, NEUTRAL, SURE, find_sentences, put_together
-from asr.transcribe import NEAR, NOTHING_SAID, Transcriber
+from asr.transcription.segmentation import MAX_SECONDS, Piece
+from asr.transcription.sentences import EVIDENCE, NEUTRAL, SURE, find_sentences, put_together
+from asr.transcription.transcriber import NEAR, NOTHING_SAID, Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 FRAME = 0.5  # seconds

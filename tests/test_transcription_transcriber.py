@@ -11,11 +11,13 @@ import soundfile
 import soxr
 
 import asr
-from asr import audio, model_folder, sound_file
-from asr.audio_stream import stream
+from asr.audio import sound_file
+from asr.audio.load import load_audio
+from asr.audio.stream import stream
 from asr.errors import AudioError, ConfigError, ModelError
-from asr.segmentation import Piece
-from asr.transcribe import Transcriber
+from asr.model import folder as model_folder
+from asr.transcription.segmentation import Piece
+from asr.transcription.transcriber import Transcriber
 from tests.tone_model import RATE, SYMBOL, say, tone_model
 
 
@@ -151,7 +153,7 @@ def test_a_stream_is_what_load_gives(ending: str, tmp_path: Path) -> None:
     for channel in (None, 1):
         blocks = list(stream(path, 16_000, channel))
         assert len(blocks) > 3
-        whole, _ = audio.load(path, 16_000, channel=channel)
+        whole, _ = load_audio(path, 16_000, channel=channel)
         np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-4)
 
 
@@ -168,7 +170,7 @@ def test_a_stream_of_what_libsndfile_does_not_read(
         monkeypatch.setattr(sound_file, "has_av", lambda: False)
     blocks = list(stream(path, RATE))
     assert len(blocks) > 1
-    np.testing.assert_allclose(np.concatenate(blocks), audio.load(path, RATE)[0], atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(blocks), load_audio(path, RATE)[0], atol=1e-4)
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(AudioError, match="a.m4a"):
         list(stream(path, RATE))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from asr.decoders import Word
-from asr.transcript import Segment, Transcript
-from asr.writers import CUE_SECONDS, LINE_LENGTH, LINES, WRITERS, cues, write
+from asr.transcription.transcript import Segment, Transcript
+from asr.transcription.writers import CUE_SECONDS, LINE_LENGTH, LINES, WRITERS, cues, write
 
 TRANSCRIPT = Transcript(
     segments=(

@@ -8,10 +8,10 @@ from functools import cache
 import numpy as np
 import torch
 
-from asr.encoders.recurrent import RecurrentConfig
-from asr.features import FeatureConfig
-from asr.model import CTCModel, ModelConfig
-from asr.text import BLANK, CharacterTokenizer
+from asr.model.ctc_model import CTCModel, ModelConfig
+from asr.model.encoders.recurrent import RecurrentConfig
+from asr.model.features import FeatureConfig
+from asr.text.tokenizer import BLANK, CharacterTokenizer
 
 RATE = 8_000  # Hz
 SYMBOL = 0.12  # seconds

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr import manifest
-from asr.manifest import Utterance
+from asr.data import manifest
+from asr.data.manifest import Utterance
 
 RATE = 8_000
 LETTER = 0.12  # seconds

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from asr import audio
+from asr.audio.load import load_audio
 from asr.decoders import Word
 from asr.errors import DataError, TextError
-from asr.text import Tokenizer, ctc_frames
+from asr.text.tokenizer import Tokenizer, ctc_frames
 
 if TYPE_CHECKING:
-    from asr.model_folder import AcousticModel
+    from asr.model.load import AcousticModel
 
 Spelling = tuple[int, ...]
 """Ids of the tokens that spell a word in one way."""
@@ -87,7 +87,7 @@ class Aligner:
 
         Raises AudioError for a file that cannot be read, TextError and DataError as `align` does.
         """
-        waveform, _ = audio.load(path, self.model.sample_rate, offset=offset, duration=duration)
+        waveform, _ = load_audio(path, self.model.sample_rate, offset=offset, duration=duration)
         return self.waveform(waveform, text)
 
     def waveform(self, waveform: np.ndarray, text: str) -> Alignment:
@@ -104,7 +104,7 @@ class Aligner:
         """Waveform (S,) -> log_probs (T, V) float32; a long one in the windows in which it would be transcribed."""
         import torch
 
-        from asr.segmentation import MAX_SECONDS, OVERLAP, join, windows
+        from asr.transcription.segmentation import MAX_SECONDS, OVERLAP, join, windows
 
         model = self.model
         per_frame = round(model.seconds_per_frame * model.sample_rate)
@@ -159,7 +159,7 @@ def align(
 
 def spell(tokenizer: Tokenizer, text: str) -> list[Unit]:
     """The text as units; for phones each word in all its pronunciations. Raises TextError as `align` does."""
-    from asr.phones import PhoneTokenizer
+    from asr.text.phones import PhoneTokenizer
 
     strict = copy.copy(tokenizer)
     strict.unknown = "error"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.align import Alignment
-from asr.text import Tokenizer
+from asr.alignment.forced import Alignment
+from asr.text.tokenizer import Tokenizer
 
 INCHES_PER_SECOND = 2.0
 WIDTH = (8.0, 60.0)  # inches: readable when short, possible when long
@@ -73,7 +73,7 @@ def _log_mel(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """Waveform (S,) -> (T, 80), for the eye: whatever features the model itself takes."""
     import torch
 
-    from asr.features import FeatureConfig, Features
+    from asr.model.features import FeatureConfig, Features
 
     features, _ = Features(FeatureConfig(sample_rate=sample_rate)).unnormalised(
         torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 
-from asr.align import AlignedWord, Alignment
+from asr.alignment.forced import AlignedWord, Alignment
 from asr.decoders import Word
 
 

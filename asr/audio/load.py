@@ -1,7 +1,7 @@
 """Audio of any format, rate, bit depth and number of channels in; mono float32 at the wanted rate out.
 
-Full scale is 1. With `asr.audio_stream`, which gives the same in blocks, the only place that decodes (by
-`asr.sound_file`) or resamples audio.
+Full scale is 1. With `asr.audio.stream`, which gives the same in blocks, the only place that decodes (by
+`asr.audio.sound_file`) or resamples audio.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from asr.audio.sound_file import open_sound
 from asr.errors import AudioError
-from asr.sound_file import open_sound
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class AudioInfo:
         return self.num_samples / self.sample_rate
 
 
-def info(path: Path | str) -> AudioInfo:
+def read_info(path: Path | str) -> AudioInfo:
     """Read a file's header; it is decoded only where that does not tell the length (raw AAC, MP3 without its tag).
 
     Raises AudioError where the file is missing, empty, shorter than its header says, or not audio.
@@ -40,7 +40,7 @@ def info(path: Path | str) -> AudioInfo:
         return AudioInfo(sound.sample_rate, samples, sound.num_channels)
 
 
-def load(
+def load_audio(
     path: Path | str,
     sample_rate: int | None = None,
     *,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from asr.audio.sound_file import open_sound
 from asr.errors import AudioError
-from asr.sound_file import open_sound
 
 
 def stream(path: Path | str, sample_rate: int, channel: int | None = None) -> Iterator[np.ndarray]:

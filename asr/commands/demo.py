@@ -25,10 +25,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _transcribe_sentences() -> None:
-    from asr import manifest
-    from asr.model_folder import DEFAULT, SHIPPED
-    from asr.scoring import count_errors
-    from asr.transcribe import Transcriber
+    from asr.data import manifest
+    from asr.evaluation.scoring import count_errors
+    from asr.model.folder import DEFAULT, SHIPPED
+    from asr.transcription.transcriber import Transcriber
 
     if not (SHIPPED / DEFAULT).is_dir():
         print(f"The model {DEFAULT} is missing from this copy of asr: its part of the demo is left out.\n")
@@ -50,10 +50,10 @@ def _print_pairs(references: Sequence[str], hypotheses: Sequence[str]) -> None:
 
 
 def _train_digits(output: str) -> None:
-    from asr import manifest
-    from asr.config import load_recipe
-    from asr.experiment import train
-    from asr.transcribe import Transcriber
+    from asr.data import manifest
+    from asr.training.recipe import load_recipe
+    from asr.training.run import train
+    from asr.transcription.transcriber import Transcriber
 
     print("2. Spoken digits by synthetic voices (espeak-ng, flite, festival); no person was recorded.", flush=True)
     manifests = {split: str(CORPUS / f"{split}.jsonl") for split in ("train", "dev", "test")}

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from asr.manifest_report import report
-    from asr.model_folder import describe, load_model_folder
+    from asr.data.manifest_report import report
+    from asr.model.load import describe, load_model_folder
 
     manifests = [Path(path) for path in args.manifests]
     if not manifests:

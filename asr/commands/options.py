@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import ConfigError, ManifestError
-from asr.text import SCHEMES
+from asr.text.normalise import SCHEMES
 
 if TYPE_CHECKING:
-    from asr.manifest import Utterance
+    from asr.data.manifest import Utterance
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_text_scheme(parser: argparse.ArgumentParser, texts: str) -> None:
 
 def read_manifests(paths: Sequence[str]) -> "list[Utterance]":
     """Their utterances. Raises ManifestError for bad rows, and where there are none."""
-    from asr import manifest
+    from asr.data import manifest
 
     rows = manifest.read_all(paths)
     if not rows:

@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from asr.config import load_recipe
+    from asr.training.recipe import load_recipe
 
     init_from = ["--init_from", args.init_from] if args.init_from else []
     recipe = load_recipe(args.recipe, [*training.overrides(args), *init_from])
 
-    from asr.experiment import check, train
+    from asr.training.run import check, train
 
     return training.run(args, recipe, check, train, "model folder")

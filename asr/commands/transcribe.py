@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING
 from asr.commands import decoding, options
 
 if TYPE_CHECKING:
-    from asr.transcribe import Transcriber
-    from asr.transcribe_inputs import Recording
-    from asr.transcript import Transcript
+    from asr.transcription.inputs import Recording
+    from asr.transcription.transcriber import Transcriber
+    from asr.transcription.transcript import Transcript
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
 
@@ -85,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> "Transcriber":
     import torch
 
-    from asr.model_folder import load_model_folder
-    from asr.transcribe import Transcriber
+    from asr.model.load import load_model_folder
+    from asr.transcription.transcriber import Transcriber
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -95,9 +95,9 @@ def _load(args: argparse.Namespace) -> "Transcriber":
 
 
 def _listen(transcriber: "Transcriber", args: argparse.Namespace) -> int:
-    from asr.audio_stream import resampled
-    from asr.background import read_ahead
-    from asr.live import listen, microphone, raw_samples
+    from asr.audio.read_ahead import read_ahead
+    from asr.audio.stream import resampled
+    from asr.transcription.live import listen, microphone, raw_samples
 
     rate = transcriber.model.sample_rate
     if args.mic:
@@ -115,8 +115,8 @@ def _listen(transcriber: "Transcriber", args: argparse.Namespace) -> int:
 def _transcribe(transcriber: "Transcriber", formats: list[str], args: argparse.Namespace) -> int:
     import tempfile
 
-    from asr.batch_transcribe import transcribe_all
-    from asr.transcribe_inputs import find
+    from asr.transcription.batch import transcribe_all
+    from asr.transcription.inputs import find
 
     with tempfile.TemporaryDirectory() as spool:
         recordings, failures = find(args.paths, args.channels or args.channel, Path(spool))
@@ -149,7 +149,7 @@ def _output(folder: str, recording: "Recording", ending: str) -> Path:
 
 def _save(folder: str, recording: "Recording", transcript: "Transcript", formats: list[str]) -> None:
     from asr.errors import ConfigError
-    from asr.writers import WRITERS, write
+    from asr.transcription.writers import WRITERS, write
 
     for name in formats:
         path = _output(folder, recording, name)
@@ -160,7 +160,7 @@ def _save(folder: str, recording: "Recording", transcript: "Transcript", formats
 
 
 def _printed(recording: "Recording", transcript: "Transcript", name: str) -> str:
-    from asr.writers import WRITERS
+    from asr.transcription.writers import WRITERS
 
     return f"{recording.label}\t{transcript.text}\n" if name == "txt" else WRITERS[name](transcript, recording.name)
 

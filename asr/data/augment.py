@@ -12,10 +12,10 @@ import soxr
 import torch
 from torch import Tensor, nn
 
-from asr import audio
+from asr.audio.load import load_audio
 from asr.errors import DataError
-from asr.features import frame_mask
-from asr.validation import require
+from asr.model.features import frame_mask
+from asr.settings import require
 
 ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff"}
 KEPT_SECONDS = 3600.0  # of decoded noise, and of rooms, held in memory: 230 MB at 16 kHz
@@ -120,7 +120,7 @@ class _Sounds:
         path = self.files[rng.integers(len(self.files))]
         if path in self.kept:
             return self.kept[path]
-        waveform, _ = audio.load(path, self.sample_rate, channel=self.channel)
+        waveform, _ = load_audio(path, self.sample_rate, channel=self.channel)
         if len(waveform) <= self.spare:
             self.kept[path] = waveform
             self.spare -= len(waveform)

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from asr import audio
-from asr.augment import AugmentConfig, Augmenter
+from asr.audio.load import load_audio
+from asr.data.augment import AugmentConfig, Augmenter
+from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError, TextError
-from asr.manifest import Utterance
-from asr.text import Tokenizer
-from asr.validation import require
+from asr.settings import require
+from asr.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class SpeechDataset(Dataset[Example]):
         if self.cache is not None and index in self.cache:
             return self.cache[index].astype(np.float32) / 32767
         row = self.utterances[index]
-        waveform, _ = audio.load(row.audio_filepath, self.sample_rate, offset=row.offset, duration=row.duration)
+        waveform, _ = load_audio(row.audio_filepath, self.sample_rate, offset=row.offset, duration=row.duration)
         if self.cache is None:
             return waveform
         self.cache[index] = np.round(waveform.clip(-1, 1) * 32767).astype(np.int16)

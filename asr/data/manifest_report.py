@@ -13,13 +13,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from asr import audio, manifest
+from asr.audio.load import AudioInfo, read_info
+from asr.data import manifest
+from asr.data.manifest import Utterance
 from asr.errors import AudioError, TextError
-from asr.manifest import Utterance
-from asr.text import ctc_frames, name_symbol
+from asr.text.normalise import name_symbol
+from asr.text.tokenizer import ctc_frames
 
 if TYPE_CHECKING:
-    from asr.text import Tokenizer
+    from asr.text.tokenizer import Tokenizer
 
 EXTREMES = 5  # slowest and fastest talkers shown
 SHOWN = 10  # items that a concern lists; the others are counted
@@ -157,14 +159,14 @@ def report(
 
 # ----------------------------------------------------------------------------------------------------------- reading
 
-Headers = dict[str, audio.AudioInfo | AudioError | None]  # None: there is no such file
+Headers = dict[str, AudioInfo | AudioError | None]  # None: there is no such file
 
 
 def _headers(tables: list[Table]) -> Headers:
     found: Headers = {}
     for path in {row.audio_filepath for table in tables for row in table.rows}:
         try:
-            found[path] = audio.info(path) if Path(path).exists() else None
+            found[path] = read_info(path) if Path(path).exists() else None
         except AudioError as error:
             found[path] = error
     return found
@@ -180,7 +182,7 @@ def _summary(table: Table, headers: Headers) -> Summary:
         speakers=Counter(row.speaker for row in rows if row.speaker is not None),
         characters=Counter(c for row in rows for c in row.text),
         num_words=sum(len(row.text.split()) for row in rows),
-        formats=Counter((file.sample_rate, file.num_channels) for file in files if isinstance(file, audio.AudioInfo)),
+        formats=Counter((file.sample_rate, file.num_channels) for file in files if isinstance(file, AudioInfo)),
         talkers=sorted(talkers, key=lambda talker: talker[0]),
     )
 
@@ -206,7 +208,7 @@ def _unreadable(tables: list[Table], headers: Headers) -> Iterator[str]:
 def _beyond(tables: list[Table], headers: Headers) -> Iterator[str]:
     for name, row in _each(tables):
         header, end = headers[row.audio_filepath], row.offset + row.duration
-        if isinstance(header, audio.AudioInfo) and end > header.duration + SLACK:
+        if isinstance(header, AudioInfo) and end > header.duration + SLACK:
             yield f"{name}: ends at {end:.2f} s, the file at {header.duration:.2f} s: {row.audio_filepath}"
 
 

@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.corpora import CORPORA, get
+from asr.data.corpora import CORPORA, get
 from asr.errors import AudioError, CorpusError, TextError
 
 if TYPE_CHECKING:
-    from asr.corpora.base import Corpus
-    from asr.manifest import Utterance
+    from asr.data.corpora.base import Corpus
+    from asr.data.manifest import Utterance
 
 THREADS = 8  # reading headers waits for the disk more than for the processor
 SHOWN = 10  # skipped utterances printed; all of them are in <split>.skipped.tsv
@@ -78,7 +78,8 @@ def prepare(
 
     source: a folder or an archive that is already on disk; without it the corpus is downloaded into
     <output_dir>/download and unpacked into <output_dir>/corpus. output_dir: data/<corpus> by default.
-    text_scheme: another than the corpus' own (see `asr.text`). Raises CorpusError, ConfigError for an unknown scheme.
+    text_scheme: another than the corpus' own (see `asr.text.normalise`). Raises CorpusError, ConfigError for an
+    unknown scheme.
     """
     corpus = get(corpus_name)
     output = Path(output_dir or Path("data") / corpus_name)
@@ -127,7 +128,7 @@ def prepare_folder(
     `fractions` (train, dev, test) there is one manifest, all.jsonl. output_dir: data/<name of the folder> by
     default. Raises CorpusError, ConfigError for an unknown scheme.
     """
-    from asr.corpora import folder as reader
+    from asr.data.corpora import folder as reader
 
     folder = Path(folder)
     output = Path(output_dir or Path("data") / folder.resolve().name)
@@ -154,7 +155,7 @@ def find_source(
 
     Raises CorpusError: no such source, not this corpus, no public address.
     """
-    from asr.corpora.download import fetch, is_unpacked, unpack_once
+    from asr.data.corpora.download import fetch, is_unpacked, unpack_once
 
     unpacked = output / "corpus"
     if source is None:
@@ -198,8 +199,8 @@ def measure(
     """
     from tqdm import tqdm
 
-    from asr.corpora.base import AudioFinder
-    from asr.text import normalise
+    from asr.data.corpora.base import AudioFinder
+    from asr.text.normalise import normalise
 
     normalise("", scheme)  # an unknown scheme is told once, not for each utterance
     utterances = list(utterances)
@@ -230,8 +231,8 @@ def _measure_one(
     copies: Path | None,
     utterance: "Utterance",
 ) -> "Utterance | Skipped":
-    from asr import audio
-    from asr.text import normalise
+    from asr.audio.load import read_info
+    from asr.text.normalise import normalise
 
     published = Path(utterance.audio_filepath)
     path = find(published)
@@ -244,7 +245,7 @@ def _measure_one(
             raise TextError(left)
         if path.suffix.lower() == ".raw" and raw_sample_rate and copies:
             path = _wav_copy(path, copies, raw_sample_rate)
-        duration = audio.info(path).duration
+        duration = read_info(path).duration
     except (AudioError, TextError) as error:
         return Skipped(utterance.id, str(path or published), " ".join(str(error).split()))
     return replace(utterance, audio_filepath=str(path.absolute()), duration=round(duration, 6), text=text)
@@ -274,7 +275,7 @@ def _wav_copy(path: Path, folder: Path, sample_rate: int) -> Path:
 
 def write_split(output: Path, split: str, good: Sequence["Utterance"], bad: Sequence[Skipped]) -> Summary:
     """Write <output>/<split>.jsonl, and <split>.skipped.tsv if something was. Raises CorpusError if nothing is left."""
-    from asr import manifest
+    from asr.data import manifest
 
     if not good:
         reasons = "".join(f"\n  {item.id}: {item.reason}" for item in bad[:SHOWN])

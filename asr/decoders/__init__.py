@@ -14,7 +14,7 @@ from asr.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from asr.text import Tokenizer
+    from asr.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from asr.decoders.viterbi import align
 from asr.errors import ModelError
 from asr.lm.automaton import EMPTY, step
 from asr.lm.language_model import LanguageModel
-from asr.phones import FILE as LEXICON_FILE
-from asr.text import Tokenizer
-from asr.validation import require
+from asr.settings import require
+from asr.text.phones import FILE as LEXICON_FILE
+from asr.text.tokenizer import Tokenizer
 
 UNLIKELY = 1e-3  # hypotheses of a smaller posterior do not count for confidences
 

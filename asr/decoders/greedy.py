@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from asr.decoders import Hypothesis, Word
-from asr.text import Tokenizer
+from asr.text.tokenizer import Tokenizer
 
 
 class GreedyDecoder:

@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 
 from asr.decoders.search import Lexicon
-from asr.subwords import MARK
-from asr.text import Tokenizer
+from asr.text.subwords import MARK
+from asr.text.tokenizer import Tokenizer
 
 UNKNOWN = 0  # the label of words outside the lexicon
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from asr.decoders import Decoder, get_decoder
 from asr.errors import ConfigError, ModelError
-from asr.validation import build
+from asr.settings import build
 
 if TYPE_CHECKING:
-    from asr.model_folder import AcousticModel
-    from asr.text import Tokenizer
+    from asr.model.load import AcousticModel
+    from asr.text.tokenizer import Tokenizer
 
 FILE = "decoder.json"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from asr.decoders.lexicon import UNKNOWN
 from asr.errors import ModelError, TextError
-from asr.phones import PhoneTokenizer, Pronunciation, read_lexicon
-from asr.text import SPACE, Tokenizer
+from asr.text.phones import PhoneTokenizer, Pronunciation, read_lexicon
+from asr.text.tokenizer import SPACE, Tokenizer
 
 SHOWN = 5  # examples in a message
 
@@ -33,7 +33,7 @@ def of_tokens(tokenizer: Tokenizer) -> Vocabulary:
 
 
 def of_lexicon(path: Path | str, tokenizer: Tokenizer) -> Vocabulary:
-    """The words of a file: a word on each line, for models of phones with its pronunciation (see asr.phones).
+    """The words of a file: a word on each line, for models of phones with its pronunciation (see asr.text.phones).
 
     What follows the word is not read for models that spell. Raises TextError naming file and line where a word has
     symbols that the model lacks.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.errors import DataError
-from asr.score_readers import detect_format, pair_transcripts
-from asr.scoring import ErrorCounts, align_all, count_alignment
-from asr.statistics import MatchedPairs, PairedBootstrap, grouped, mapsswe, paired_bootstrap
-from asr.text import normalise
+from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment
+from asr.evaluation.significance import MatchedPairs, PairedBootstrap, grouped, mapsswe, paired_bootstrap
+from asr.evaluation.transcripts import detect_format, pair_transcripts
+from asr.text.normalise import normalise
 
 SIGNIFICANT = 0.05
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from asr.data import BucketBatchSampler, SpeechDataset, batch_loader
+from asr.data.batches import BucketBatchSampler, SpeechDataset, batch_loader
 
 if TYPE_CHECKING:
-    from asr.model_folder import AcousticModel
+    from asr.model.load import AcousticModel
 
 
 @torch.inference_mode()

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from asr.data import SpeechDataset
+from asr.data.batches import SpeechDataset
+from asr.data.manifest import Utterance
 from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
-from asr.emissions import emissions
-from asr.manifest import Utterance
-from asr.scoring import Alignment, ErrorCounts, align_all, count_alignment, count_errors, finite
-from asr.statistics import Interval, grouped, rate_interval
-from asr.text import normalise
+from asr.evaluation.emissions import emissions
+from asr.evaluation.scoring import Alignment, ErrorCounts, align_all, count_alignment, count_errors, finite
+from asr.evaluation.significance import Interval, grouped, rate_interval
+from asr.text.normalise import normalise
 
 if TYPE_CHECKING:
-    from asr.model_folder import AcousticModel
+    from asr.model.load import AcousticModel
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,9 @@ def evaluate(
 ) -> Evaluation:
     """Decode every utterance (greedily by default) and score it against its text; a phone model against its phones.
 
-    text_scheme: one of asr.text.SCHEMES, by which both are normalised before they are compared. progress: called with
-    the number of utterances just done. Raises AudioError for files that cannot be read, and for a phone model TextError
-    where a word has no pronunciation.
+    text_scheme: one of asr.text.normalise.SCHEMES, by which both are normalised before they are compared. progress:
+    called with the number of utterances just done. Raises AudioError for files that cannot be read, and for a phone
+    model TextError where a word has no pronunciation.
     """
     decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
     # A search with a lexicon finds words, whatever the model's units.

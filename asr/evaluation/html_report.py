@@ -6,9 +6,9 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from asr.evaluate import Evaluation
-from asr.report import Table, tables
-from asr.scoring import Alignment
+from asr.evaluation.evaluate import Evaluation
+from asr.evaluation.report import Table, tables
+from asr.evaluation.scoring import Alignment
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bad: #d33; --add: #06c; --gone: #a60; }

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from asr.evaluate import Evaluation
-from asr.scoring import Alignment, ErrorCounts
+from asr.evaluation.evaluate import Evaluation
+from asr.evaluation.scoring import Alignment, ErrorCounts
 
 SHOWN = 20  # rows of a table that could be long
 DURATIONS = (0, 2, 4, 8, 16)  # seconds; edges of the classes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr.scoring import align_all
+from asr.evaluation.scoring import align_all
 
 REPLICATIONS = 10_000
 DRAWS = 20_000_000  # random numbers held at a time

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.data import SpeechDataset
+from asr.data.batches import SpeechDataset
+from asr.data.manifest import Utterance
 from asr.decoders import Hypothesis
 from asr.decoders.settings import DecoderSettings, build_decoder
-from asr.emissions import emissions
-from asr.manifest import Utterance
-from asr.scoring import ErrorCounts, count_errors
+from asr.evaluation.emissions import emissions
+from asr.evaluation.scoring import ErrorCounts, count_errors
 
 if TYPE_CHECKING:
     from asr.decoders.beam import BeamDecoder
     from asr.lm.recurrent import RecurrentLM
-    from asr.model_folder import AcousticModel
+    from asr.model.load import AcousticModel
 
 Point = tuple[float, ...]
 STEPS = (0.4, 1.0, 0.3)  # first steps of lm_weight, word_insertion_score and prior_weight

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asr import phones
 from asr.errors import ConfigError, TextError
 from asr.lm import ngram
 from asr.lm.arpa import FILE, write_arpa
@@ -19,7 +18,8 @@ from asr.lm.language_model import FILE as DECODED
 from asr.lm.language_model import LanguageModel
 from asr.lm.ngram_model import SPECIAL, NGramModel
 from asr.lm.sentences import Units, read_sentences, split
-from asr.validation import require
+from asr.settings import require
+from asr.text import phones
 
 BINARY, REPORT = "lm.binary", "build.json"
 progress = partial(tqdm, unit_scale=True, disable=None, leave=False)

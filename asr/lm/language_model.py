@@ -13,8 +13,8 @@ from asr.lm.arpa import FILE as ARPA_FILE
 from asr.lm.arpa import read_arpa
 from asr.lm.automaton import Automaton, from_model
 from asr.lm.ngram_model import BOS_ID, EOS_ID, NGramModel
-from asr.network_folder import let_all_read
-from asr.text import SPACE
+from asr.model.folder import let_all_read
+from asr.text.tokenizer import SPACE
 
 FILE = "lm.safetensors"
 WORDS = "words"  # the vocabulary, UTF-8, a line break after each

@@ -18,12 +18,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
-from asr.data import by_length
+from asr.data.batches import by_length
 from asr.errors import ConfigError, ModelError
-from asr.features import frame_mask
-from asr.network_folder import Kind, let_all_read, read_config, write_config
-from asr.text import Tokenizer, load_tokenizer
-from asr.validation import build, require
+from asr.model.features import frame_mask
+from asr.model.folder import Kind, let_all_read, read_config, write_config
+from asr.settings import build, require
+from asr.text import load_tokenizer
+from asr.text.tokenizer import Tokenizer
 
 BOUNDARY = Tokenizer.blank_id
 KIND = Kind("recurrent language model", "asr lm train", "recurrent_lm")

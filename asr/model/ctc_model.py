@@ -12,13 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from asr.encoders import EncoderConfig, build_encoder
-from asr.encoders.recurrent import RecurrentConfig
 from asr.errors import ConfigError, ModelError
-from asr.features import FeatureConfig, Features
-from asr.network_folder import Kind, let_all_read, read_config, write_config
-from asr.text import Tokenizer, load_tokenizer
-from asr.validation import build
+from asr.model.encoders import EncoderConfig, build_encoder
+from asr.model.encoders.recurrent import RecurrentConfig
+from asr.model.features import FeatureConfig, Features
+from asr.model.folder import Kind, let_all_read, read_config, write_config
+from asr.settings import build
+from asr.text import load_tokenizer
+from asr.text.tokenizer import Tokenizer
 
 KIND = Kind("model", "asr train", None)
 

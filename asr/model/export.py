@@ -9,9 +9,9 @@ reversed in its own length: padding never reaches a valid frame, and the log-pro
 The features are a graph of their own because that cannot be said of them. In bands without sound, such as those above
 the 4 kHz of a telephone call, the power is what rounding leaves of a Fourier transform in float32, and its logarithm
 differs from one library to the next: log-probs were seen to differ by 3e-4 on speech and by 0.5 on calls upsampled to
-16 kHz, and torch.stft is as far from a transform in float64. So OnnxModel takes the features from asr.features, as
-every model here does, and features.onnx is for programs that have no PyTorch. There the transform is a convolution with
-windowed cosines and sines: no less exact than ONNX's own STFT operator, and faster in onnxruntime.
+16 kHz, and torch.stft is as far from a transform in float64. So OnnxModel takes the features from asr.model.features,
+as every model here does, and features.onnx is for programs that have no PyTorch. There the transform is a convolution
+with windowed cosines and sines: no less exact than ONNX's own STFT operator, and faster in onnxruntime.
 
 What a caller needs to know is in the metadata of model.onnx (`asr.sample_rate`, ...) and, for reading, in config.json.
 """
@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from torch.onnx.symbolic_helper import parse_args
 
 from asr.errors import ModelError
-from asr.features import Features
-from asr.model import CTCModel
-from asr.model_folder import find_model
-from asr.onnx_model import FILE, OnnxModel, import_onnxruntime
+from asr.model.ctc_model import CTCModel
+from asr.model.features import Features
+from asr.model.folder import find_model
+from asr.model.onnx_model import FILE, OnnxModel, import_onnxruntime
 
 TOLERANCE = 1e-4
 """Largest difference from PyTorch's log-probs that `export` accepts (without int8)."""

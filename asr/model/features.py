@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from asr.validation import require
+from asr.settings import require
 
 LOG_FLOOR = 1e-10
 """Smallest power before the logarithm; librosa's `amin`. Digital silence becomes log(1e-10) = -23."""

@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asr.errors import ModelError
-from asr.text import Tokenizer
+from asr.text.tokenizer import Tokenizer
 
 FORMAT = 1
 """Version of the folder; raised when an older reader would misread a newer folder."""
+
+SHIPPED = Path(__file__).parents[1] / "models"
+"""A folder for each model that comes with asr."""
+DEFAULT = "english-small"
+"""Which of them is used where none is named."""
 
 
 class Kind(NamedTuple):
@@ -57,3 +62,25 @@ def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
     if version != FORMAT:
         raise ModelError(f"{folder}: the model has format {version}, this version of asr reads {FORMAT}: update asr")
     return config
+
+
+def find_model(name: Path | str | None = None) -> Path:
+    """A folder as it is; the name of a shipped model, or None for the default one, as that model's folder.
+
+    Raises ModelError where there is neither a folder nor a model of that name.
+    """
+    folder = Path(name or SHIPPED / DEFAULT)
+    if folder.exists():
+        return folder
+    if (SHIPPED / folder).is_dir():
+        return SHIPPED / folder
+    shipped = ", ".join(sorted(path.name for path in SHIPPED.glob("*/"))) or "none in this copy"
+    if name:
+        raise ModelError(
+            f"{name}: no such model folder; it is what `asr train` writes as RUN/model. Models that come with asr, to "
+            f"be named instead: {shipped}"
+        )
+    raise ModelError(
+        f"no model was named, and the default, {DEFAULT}, is missing from this copy of asr: give --model FOLDER. "
+        "`asr train RECIPE` makes one, `asr demo` a small one in about a minute"
+    )

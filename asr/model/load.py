@@ -5,38 +5,12 @@ from pathlib import Path
 
 from asr.decoders.settings import DecoderSettings
 from asr.errors import ModelError
-from asr.model import CTCModel
-from asr.onnx_model import FILE, OnnxModel
+from asr.model.ctc_model import CTCModel
+from asr.model.folder import find_model
+from asr.model.onnx_model import FILE, OnnxModel
 
 AcousticModel = CTCModel | OnnxModel
 """Called with waveforms (B, S), num_samples (B,); returns log_probs (B, T', V), num_frames (B,)."""
-
-SHIPPED = Path(__file__).parent / "models"
-"""A folder for each model that comes with asr."""
-DEFAULT = "english-small"
-"""Which of them is used where none is named."""
-
-
-def find_model(name: Path | str | None = None) -> Path:
-    """A folder as it is; the name of a shipped model, or None for the default one, as that model's folder.
-
-    Raises ModelError where there is neither a folder nor a model of that name.
-    """
-    folder = Path(name or SHIPPED / DEFAULT)
-    if folder.exists():
-        return folder
-    if (SHIPPED / folder).is_dir():
-        return SHIPPED / folder
-    shipped = ", ".join(sorted(path.name for path in SHIPPED.glob("*/"))) or "none in this copy"
-    if name:
-        raise ModelError(
-            f"{name}: no such model folder; it is what `asr train` writes as RUN/model. Models that come with asr, to "
-            f"be named instead: {shipped}"
-        )
-    raise ModelError(
-        f"no model was named, and the default, {DEFAULT}, is missing from this copy of asr: give --model FOLDER. "
-        "`asr train RECIPE` makes one, `asr demo` a small one in about a minute"
-    )
 
 
 def load_model_folder(name: Path | str | None = None, device: str = "cpu") -> AcousticModel:

@@ -1,4 +1,4 @@
-"""An exported model (asr/export.py), run by onnxruntime: `pip install 'asr[onnx]'`."""
+"""An exported model (asr/model/export.py), run by onnxruntime: `pip install 'asr[onnx]'`."""
 
 import json
 from dataclasses import asdict
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from asr.errors import ModelError
-from asr.features import FeatureConfig, Features
-from asr.model import CTCModel
-from asr.text import Tokenizer, load_tokenizer
-from asr.validation import build
+from asr.model.ctc_model import CTCModel
+from asr.model.features import FeatureConfig, Features
+from asr.settings import build
+from asr.text import load_tokenizer
+from asr.text.tokenizer import Tokenizer
 
 FILE = "model.onnx"
 FORMAT = 1
@@ -23,8 +24,8 @@ class OnnxModel:
     """waveforms (B, S) float32 at `sample_rate`, num_samples (B,) -> log_probs (B, T', V) float32, num_frames (B,).
 
     What a CTCModel is to those who transcribe and evaluate; on the CPU, without training. The features come from
-    asr.features (asr/export.py says why), the rest from onnxruntime, on as many threads as torch was set to when the
-    model was loaded.
+    asr.model.features (asr/model/export.py says why), the rest from onnxruntime, on as many threads as torch was set to
+    when the model was loaded.
     """
 
     def __init__(self, session: Any, tokenizer: Tokenizer, features: Features, subsampling: int):

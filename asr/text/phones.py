@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import ModelError, TextError
-from asr.text import BLANK, Tokenizer, read_tokens
+from asr.text.tokenizer import BLANK, Tokenizer, read_tokens
 
 if TYPE_CHECKING:
     from phonemizer.backend import EspeakBackend

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.errors import ModelError, TextError
-from asr.text import BLANK, Tokenizer, read_tokens
+from asr.text.tokenizer import BLANK, Tokenizer, read_tokens
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -60,7 +60,7 @@ class SubwordTokenizer(Tokenizer):
             eos_id=-1,
             pad_id=-1,
             character_coverage=1.0,
-            normalization_rule_name="identity",  # asr.text normalises, nothing else does
+            normalization_rule_name="identity",  # asr.text.normalise does that, nothing else does
             max_sentence_length=1 << 20,  # bytes; the default leaves long texts out without a word
             num_threads=1,  # sums of floats in another order could choose other pieces
             minloglevel=2,

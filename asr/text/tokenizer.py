@@ -1,97 +1,16 @@
-"""Text: how transcripts are normalised, and tokenizers between text and the ids that a model emits.
+"""Tokenizers: text to the ids that a model emits, and back. The contract, and characters.
 
-This is the one place where transcripts change. `SCHEMES` lists the ways; `asr prepare` applies one to every transcript,
-and the manifests then hold the text that is trained on and scored. A tokenizer maps that text to ids and back:
-characters here, subwords in `asr.subwords`, phones in `asr.phones`.
+Subwords are in `asr.text.subwords`, phones in `asr.text.phones`; `asr.text` makes and loads any of them.
 """
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from asr.errors import ConfigError, ModelError, TextError
-
-# ---------------------------------------------------------------------------------------------------- normalisation
-
-APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u02b9\u2032\uff07\u0060\u00b4", "'"))
-"""What is typed for an apostrophe: curly quotes, modifier letters, primes, the grave and acute accents."""
-
-LETTERS = str.maketrans(
-    {"Æ": "AE", "Œ": "OE", "Ø": "O", "Ł": "L", "Đ": "D", "Ð": "D", "Þ": "TH", "\u1e9e": "SS", "&": " AND "}
-)
-"""Capitals that Unicode does not take apart into an English letter and a mark; and the one sign with one reading."""
-
-SPOKEN = set("%@#*")  # Unicode calls them punctuation, but a reader says them aloud
-
-
-def _none(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _basic(text: str) -> str:
-    text = "".join(c for c in text.translate(APOSTROPHES) if unicodedata.category(c) != "Cf")
-    text = text.replace("ß", "\u1e9e").upper()  # upper() alone would write SS
-    text = unicodedata.normalize("NFC", text)
-    return _words("".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text))
-
-
-def _english(text: str) -> str:
-    if re.fullmatch(r"[A-Z'\s]*", text):  # as LibriSpeech and others publish it: every apostrophe is meant
-        return " ".join(word for word in text.split() if word.strip("'"))
-    plain = unicodedata.normalize("NFKD", text.translate(APOSTROPHES)).upper().translate(LETTERS)
-    plain = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf"))
-    wrong = sorted({c for c in plain if not _is_english(c)})
-    if wrong:
-        raise TextError(
-            f"{text!r}: found {', '.join(map(name_symbol, wrong))}; the scheme english takes A-Z, apostrophe and "
-            "punctuation. Write numbers and signs out as they are spoken, or choose the scheme basic"
-        )
-    return _words("".join(c if c == "'" or "A" <= c <= "Z" else " " for c in plain))
-
-
-def _is_english(c: str) -> bool:
-    return "A" <= c <= "Z" or c.isspace() or (unicodedata.category(c)[0] == "P" and c not in SPOKEN)
-
-
-def _words(text: str) -> str:
-    """Single spaces; apostrophes that belong to a word (IT'S, 'TIS, BOYS'), not those used as quotation marks."""
-    while (plain := re.sub(r"(?<!\w)'(\w[^']*(?:\w'\w[^']*)*)'(?!\w)", r" \1 ", text)) != text:
-        text = plain  # quotations within quotations
-    return " ".join(word for word in text.split() if word.strip("'"))
-
-
-SCHEMES: dict[str, Callable[[str], str]] = {
-    # The text as it is, but for white space: one space between words, none around.
-    "none": _none,
-    # Any language: NFC, upper case; letters with their marks, digits, and apostrophes that belong to words. Invisible
-    # joiners go, all else is a space. Never fails, but signs as % are lost.
-    "basic": _basic,
-    # English as A-Z, apostrophe, space: upper case, accents taken off, "&" is AND, punctuation and hyphens are spaces,
-    # quotation marks go. Digits, other signs and scripts raise TextError: nobody knows how they were read aloud.
-    "english": _english,
-}
-
-
-def normalise(text: str, scheme: str) -> str:
-    """The text in the form of a scheme of `SCHEMES`; doing it twice changes nothing more.
-
-    Raises TextError for symbols that the scheme cannot write, ConfigError for an unknown scheme.
-    """
-    if scheme not in SCHEMES:
-        raise ConfigError(f"text scheme: found {scheme!r}, wanted one of {', '.join(SCHEMES)}")
-    return SCHEMES[scheme](text)
-
-
-def name_symbol(symbol: str) -> str:
-    """'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE): for messages, since many symbols look alike or like nothing."""
-    return f"{symbol!r} (U+{ord(symbol):04X} {unicodedata.name(symbol, 'without a name')})"
-
-
-# ------------------------------------------------------------------------------------------------------- tokenizers
+from asr.text.normalise import name_symbol
 
 BLANK = "<blank>"
 SPACE = "<space>"  # how a space is written in tokens.txt
@@ -212,42 +131,6 @@ class CharacterTokenizer(Tokenizer):
                     found.append(("".join(spelt[first:place]), first, place))
                 first = place + 1
         return found
-
-
-def build_tokenizer(config: TokenizerConfig, texts: Iterable[str]) -> Tokenizer:
-    """Make the tokenizer for these training texts. Raises TextError, for phones also where a word cannot be said."""
-    if config.kind == "subwords":
-        from asr.subwords import SubwordTokenizer
-
-        return SubwordTokenizer.build(texts, config.size, config.unknown)
-    if config.kind == "phones":
-        from asr.phones import PhoneTokenizer
-
-        return PhoneTokenizer.build(texts, config.lexicon, g2p=config.g2p, unknown=config.unknown)
-    return CharacterTokenizer.build(texts, config.unknown)
-
-
-def load_tokenizer(folder: Path | str, config: dict[str, Any]) -> Tokenizer:
-    """Read a saved tokenizer; `config` is its `to_config()`. Decoding then needs nothing but tokens.txt.
-
-    Raises ModelError where a file is missing or damaged, or the configuration is of another make.
-    """
-    from asr.phones import PhoneTokenizer
-    from asr.subwords import SubwordTokenizer
-
-    kinds: dict[str, type[Tokenizer]] = {
-        "characters": CharacterTokenizer,
-        "subwords": SubwordTokenizer,
-        "phones": PhoneTokenizer,
-    }
-    settings = dict(config) if isinstance(config, dict) else {}
-    kind = settings.pop("kind", None)
-    if not isinstance(kind, str) or kind not in kinds:
-        raise ModelError(f"{folder}: tokenizer of kind {kind!r}, wanted one of {', '.join(kinds)}")
-    try:
-        return kinds[kind].load(Path(folder), settings)
-    except TypeError as error:
-        raise ModelError(f"{folder}: not the configuration of a tokenizer of {kind}: {config}") from error
 
 
 def read_tokens(folder: Path) -> list[str]:

@@ -2,9 +2,9 @@
 
 import platform
 
-from asr.config import RecipeConfig, to_yaml
-from asr.evaluate import Evaluation
-from asr.model import CTCModel
+from asr.evaluation.evaluate import Evaluation
+from asr.model.ctc_model import CTCModel
+from asr.training.recipe import RecipeConfig, to_yaml
 
 
 def model_card(

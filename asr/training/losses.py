@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from asr.features import frame_mask
-from asr.validation import require
+from asr.model.features import frame_mask
+from asr.settings import require
 
 
 @dataclass(frozen=True)

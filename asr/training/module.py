@@ -1,6 +1,6 @@
 """The LightningModule: loss, optimiser, schedule, metrics; and the DataModule.
 
-`RunModule` and `RunDataModule` hold what the training of a language model (asr.lm.recurrent_training) shares.
+`RunModule` and `RunDataModule` hold what the training of a language model (asr.training.recurrent_lm) shares.
 
 Every random draw of a step (dropout, SpecAugment) is seeded by (seed, epoch, step, rank). So a run that is killed and
 resumed computes the same losses as one that is not.
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
-from asr.augment import SpecAugment
-from asr.config import OptimizerConfig, RecipeConfig, RunConfig, ScheduleConfig
-from asr.data import Batch, BucketBatchSampler, SpeechDataset, batch_loader
+from asr.data.augment import SpecAugment
+from asr.data.batches import Batch, BucketBatchSampler, SpeechDataset, batch_loader
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, DataError
-from asr.losses import consistency_losses, ctc_losses
-from asr.model import CTCModel
-from asr.scoring import count_errors
+from asr.evaluation.scoring import count_errors
+from asr.model.ctc_model import CTCModel
+from asr.training.losses import consistency_losses, ctc_losses
+from asr.training.recipe import OptimizerConfig, RecipeConfig, RunConfig, ScheduleConfig
 
 
 class Validated(NamedTuple):

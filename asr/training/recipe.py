@@ -8,16 +8,16 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from asr.augment import SpecAugmentConfig
-from asr.data import DataConfig
-from asr.encoders import EncoderConfig
-from asr.encoders.recurrent import RecurrentConfig
+from asr.data.augment import SpecAugmentConfig
+from asr.data.batches import DataConfig
 from asr.errors import ConfigError
-from asr.features import FeatureConfig
-from asr.losses import LossConfig
-from asr.model import ModelConfig
-from asr.text import TokenizerConfig
-from asr.validation import build, require
+from asr.model.ctc_model import ModelConfig
+from asr.model.encoders import EncoderConfig
+from asr.model.encoders.recurrent import RecurrentConfig
+from asr.model.features import FeatureConfig
+from asr.settings import build, require
+from asr.text.tokenizer import TokenizerConfig
+from asr.training.losses import LossConfig
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,16 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from asr.config import RunConfig, to_yaml
-from asr.data import BucketBatchSampler, Item
+from asr.data.batches import BucketBatchSampler, Item
 from asr.errors import ConfigError, DataError
-from asr.experiment import build_trainer, choose_weights, quiet_lightning, start, write_recipe
 from asr.lm.recurrent import Perplexity, RecurrentLM, RecurrentLMConfig, frame_sentences, to_perplexity
 from asr.lm.sentences import read_sentences
-from asr.text import Tokenizer, TokenizerConfig, build_tokenizer
-from asr.training import RunDataModule, RunModule
-from asr.validation import require
+from asr.settings import require
+from asr.text import build_tokenizer
+from asr.text.tokenizer import Tokenizer, TokenizerConfig
+from asr.training.module import RunDataModule, RunModule
+from asr.training.recipe import RunConfig, to_yaml
+from asr.training.run import build_trainer, choose_weights, quiet_lightning, start, write_recipe
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class TextDataConfig:
     valid: list[str] = field(default_factory=list)  # chooses checkpoints
     test: list[str] = field(default_factory=list)  # scored once, after training
     exclude: list[str] = field(default_factory=list)  # training sentences that are in these texts are left out
-    text_scheme: str = "none"  # of asr.text.SCHEMES: how sentences are normalised; as the recogniser's were
+    text_scheme: str = "none"  # of asr.text.normalise.SCHEMES: how sentences are normalised; as the recogniser's were
     max_tokens: int = 200  # in a training sentence; longer ones are left out
     max_batch_tokens: int = 4000  # in a batch, padding included
     num_buckets: int = 20  # 1 mixes all lengths in a batch; more waste less on padding

@@ -19,18 +19,19 @@ from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from asr import manifest
-from asr.callbacks import EpochLines, LastCheckpoint, LearningCurve, RunProgressBar, SampleHypotheses
-from asr.card import model_card
-from asr.config import RecipeConfig, RunConfig, to_yaml
-from asr.data import BucketBatchSampler, DataConfig, SpeechDataset, batch_loader, collate
+from asr.data import manifest
+from asr.data.batches import BucketBatchSampler, DataConfig, SpeechDataset, batch_loader, collate
+from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError
-from asr.evaluate import Evaluation, evaluate
-from asr.features import GlobalStatistics
-from asr.manifest import Utterance
-from asr.model import CTCModel
-from asr.text import build_tokenizer, ctc_frames
-from asr.training import SpeechDataModule, SpeechModule
+from asr.evaluation.evaluate import Evaluation, evaluate
+from asr.model.ctc_model import CTCModel
+from asr.model.features import GlobalStatistics
+from asr.text import build_tokenizer
+from asr.text.tokenizer import ctc_frames
+from asr.training.callbacks import EpochLines, LastCheckpoint, LearningCurve, RunProgressBar, SampleHypotheses
+from asr.training.card import model_card
+from asr.training.module import SpeechDataModule, SpeechModule
+from asr.training.recipe import RecipeConfig, RunConfig, to_yaml
 
 
 @dataclass(frozen=True)

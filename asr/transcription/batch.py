@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from asr import audio
-from asr.audio_stream import stream
-from asr.background import read_ahead
+from asr.audio.load import load_audio
+from asr.audio.read_ahead import read_ahead
+from asr.audio.stream import stream
 from asr.errors import UserError
-from asr.segmentation import Piece
-from asr.transcribe import Transcriber
-from asr.transcribe_inputs import Recording
-from asr.transcript import Segment, Transcript
+from asr.transcription.inputs import Recording
+from asr.transcription.segmentation import Piece
+from asr.transcription.transcriber import Transcriber
+from asr.transcription.transcript import Segment, Transcript
 
 NO_SOUND = Piece(0.0, np.zeros(0, np.float32))
 
@@ -68,7 +68,7 @@ def _read(transcriber: Transcriber, recording: Recording) -> Iterator[tuple[_Eve
         else:
             total = recording.duration
             part = {"offset": recording.offset, "duration": recording.duration, "channel": recording.channel}
-            blocks = iter([audio.load(recording.path, rate, **part)[0]])  # type: ignore[arg-type]
+            blocks = iter([load_audio(recording.path, rate, **part)[0]])  # type: ignore[arg-type]
         for piece in segmenter.pieces(blocks):
             seconds = len(piece.waveform) / rate
             yield _Event(recording, piece.start, seconds / total if total else 0.0, seconds), piece

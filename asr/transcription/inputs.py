@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from asr import audio, manifest
-from asr.corpora.base import AUDIO_ENDINGS
+from asr.audio.load import read_info
+from asr.data import manifest
+from asr.data.corpora.base import AUDIO_ENDINGS
 from asr.errors import AudioError, ConfigError
 
 ENDINGS = {*AUDIO_ENDINGS, ".mkv", ".mov", ".wma", ".amr", ".caf", ".w64", ".rf64", ".m4b", ".3gp"} - {".raw"}
@@ -129,7 +130,7 @@ def _standard_input(spool: Path) -> Recording:
 def _channels(recording: Recording, problems: list[str]) -> Iterator[Recording]:
     """The recording once for each of its channels."""
     try:
-        count = audio.info(recording.path).num_channels
+        count = read_info(recording.path).num_channels
     except AudioError as error:
         problems.append(recording.told(str(error)))
         return

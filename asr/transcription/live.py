@@ -7,8 +7,8 @@ from typing import BinaryIO
 import numpy as np
 
 from asr.errors import AudioError
-from asr.transcribe import Transcriber
-from asr.transcript import Segment
+from asr.transcription.transcriber import Transcriber
+from asr.transcription.transcript import Segment
 
 CHUNK = 0.1  # seconds
 
@@ -17,7 +17,7 @@ def listen(transcriber: Transcriber, chunks: Iterable[np.ndarray]) -> Iterator[S
     """chunks (S,) float32 at the model's rate, in real time -> a segment whenever a pause has ended one.
 
     A bidirectional model needs the end of an utterance to recognise its beginning, so the utterance is the unit: its
-    text comes when the pause after it has lasted long enough to be one (`asr.segmentation.LIVE_PAUSE`).
+    text comes when the pause after it has lasted long enough to be one (`asr.transcription.segmentation.LIVE_PAUSE`).
     """
     number = 0
     for piece in transcriber.segmenter(live=True).pieces(chunks):

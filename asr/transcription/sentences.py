@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from asr.decoders import Hypothesis
-from asr.segmentation import MAX_SECONDS
+from asr.transcription.segmentation import MAX_SECONDS
 
 EVIDENCE = 10.0  # what each second of pause adds to the log-probability that a sentence has ended
 NEUTRAL = 0.4  # seconds of a pause that speaks neither for it nor against

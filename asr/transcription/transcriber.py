@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr import audio
-from asr.audio_stream import stream
-from asr.data import by_length
+from asr.audio.load import resample
+from asr.audio.stream import stream
+from asr.data.batches import by_length
 from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.errors import AudioError, ConfigError
-from asr.model_folder import AcousticModel, load_model_folder
-from asr.segmentation import MAX_SECONDS, OVERLAP, Piece, Segmenter, join, windows
-from asr.sentences import SURE, find_sentences, put_together
-from asr.transcript import Segment, Transcript
+from asr.model.load import AcousticModel, load_model_folder
+from asr.transcription.segmentation import MAX_SECONDS, OVERLAP, Piece, Segmenter, join, windows
+from asr.transcription.sentences import SURE, find_sentences, put_together
+from asr.transcription.transcript import Segment, Transcript
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -111,7 +111,7 @@ class Transcriber:
                 except AudioError as error:
                     raise AudioError(str(error).replace(copy.name, "the open file")) from error
         waveform = as_mono(source, channel)
-        waveform = audio.resample(waveform, sample_rate or self.model.sample_rate, self.model.sample_rate)
+        waveform = resample(waveform, sample_rate or self.model.sample_rate, self.model.sample_rate)
         return self._transcribe([waveform], channel)
 
     def _transcribe(self, blocks: Iterable[np.ndarray], channel: int | None) -> Transcript:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asr.decoders import Word
-from asr.transcript import Transcript
+from asr.transcription.transcript import Transcript
 
 LINE_LENGTH = 42  # characters in a line of a subtitle (the BBC's and Netflix's guides say 37 to 42)
 LINES = 2

@@ -17,8 +17,8 @@ import torch
 from asr.decoders.settings import DecoderSettings
 from asr.errors import ModelError, UserError
 from asr.lm.language_model import FILE as LM_FILE
-from asr.model import CTCModel
-from asr.phones import FILE as LEXICON_FILE
+from asr.model.ctc_model import CTCModel
+from asr.text.phones import FILE as LEXICON_FILE
 
 
 def package(model: Path, output: Path) -> None:

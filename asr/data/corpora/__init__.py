@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 from asr.errors import CorpusError
 
 if TYPE_CHECKING:
-    from asr.corpora.base import Corpus
+    from asr.data.corpora.base import Corpus
 
 # name on the command line -> module (imported when asked for, so that `asr --help` stays quick)
 CORPORA: dict[str, str] = {
-    "speechocean762": "asr.corpora.speechocean762",
-    "librispeech": "asr.corpora.librispeech",
-    "mini_librispeech": "asr.corpora.mini_librispeech",
-    "fsdd": "asr.corpora.fsdd",
-    "yesno": "asr.corpora.yesno",
-    "an4": "asr.corpora.an4",
-    "ljspeech": "asr.corpora.ljspeech",
-    "common_voice": "asr.corpora.common_voice",
+    "speechocean762": "asr.data.corpora.speechocean762",
+    "librispeech": "asr.data.corpora.librispeech",
+    "mini_librispeech": "asr.data.corpora.mini_librispeech",
+    "fsdd": "asr.data.corpora.fsdd",
+    "yesno": "asr.data.corpora.yesno",
+    "an4": "asr.data.corpora.an4",
+    "ljspeech": "asr.data.corpora.ljspeech",
+    "common_voice": "asr.data.corpora.common_voice",
 }
 
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.corpora.base import AUDIO_ENDINGS, Archive, Corpus, read_lines
+from asr.data.corpora.base import AUDIO_ENDINGS, Archive, Corpus, read_lines
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError
-from asr.manifest import Utterance
 
 DEV_FIRST, DEV_STEP = 4, 10  # among the sorted training speakers
 

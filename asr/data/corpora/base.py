@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError
-from asr.manifest import Utterance
 
 # Copies of a corpus are often re-encoded, so audio is looked for by stem with any of these endings, in this order.
 AUDIO_ENDINGS = (".wav", ".flac", ".sph", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au",
@@ -42,7 +42,7 @@ class Corpus:
 
     splits are prepared when none is asked for; extra_splits only by name. root_marks: glob patterns, relative
     to the corpus' own folder, of which one must match: this is how that folder is found inside a download or
-    a copy. utterances(root, split) yields the text as published and durations of 0; `asr.prepare` measures
+    a copy. utterances(root, split) yields the text as published and durations of 0; `asr.data.prepare` measures
     and normalises. text_scheme names the scheme of `asr.text.normalise`; a function of the root where the
     language decides. available(root) narrows splits + extra_splits to those that this copy holds; usual(root)
     says which of them are prepared when none is asked for. raw_sample_rate: hertz of headerless 16-bit .raw

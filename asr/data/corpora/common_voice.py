@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from asr.corpora.base import Corpus, read_table
-from asr.manifest import Utterance
+from asr.data.corpora.base import Corpus, read_table
+from asr.data.manifest import Utterance
 
 SPLITS = ("train", "dev", "test")
 MORE_SPLITS = ("validated", "other")

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from asr.errors import CorpusError
 
 if TYPE_CHECKING:
-    from asr.corpora.base import Archive
+    from asr.data.corpora.base import Archive
 
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 60.0  # seconds without a byte

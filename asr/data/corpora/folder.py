@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from asr.corpora.base import AUDIO_ENDINGS, audio_by_stem, read_table, table_reader
+from asr.data.corpora.base import AUDIO_ENDINGS, audio_by_stem, read_table, table_reader
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError
-from asr.manifest import Utterance
 
 TABLES = ("metadata.tsv", "metadata.csv", "transcripts.tsv", "transcripts.csv")
 # guesses, in order of preference; compared without regard to case

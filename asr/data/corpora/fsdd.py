@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.corpora.base import Archive, Corpus, audio_by_stem
+from asr.data.corpora.base import Archive, Corpus, audio_by_stem
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError
-from asr.manifest import Utterance
 
 WORDS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
 TAKES = {"test": range(5), "dev": range(5, 10), "train": range(10, 10**9), "train-full": range(5, 10**9)}

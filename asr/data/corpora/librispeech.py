@@ -9,9 +9,9 @@ and test are the speakers it says, out of all the folders present.
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.corpora.base import Archive, Corpus, read_pairs, read_table
+from asr.data.corpora.base import Archive, Corpus, read_pairs, read_table
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError
-from asr.manifest import Utterance
 
 OWN_SPLIT_LIST = "speakers_split.tsv"
 OWN_SPLITS = ("train", "dev", "test")

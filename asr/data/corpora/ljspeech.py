@@ -9,9 +9,9 @@ dev, all others are train. One reader: the figures say nothing about other voice
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.corpora.base import Archive, Corpus, read_lines
+from asr.data.corpora.base import Archive, Corpus, read_lines
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError
-from asr.manifest import Utterance
 
 STEP = 20  # 5 % each for dev and test
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.corpora.base import Archive, Corpus
-from asr.corpora.librispeech import read_split_folder
-from asr.manifest import Utterance
+from asr.data.corpora.base import Archive, Corpus
+from asr.data.corpora.librispeech import read_split_folder
+from asr.data.manifest import Utterance
 
 SPLITS = ("train-clean-5", "dev-clean-2")
 ADDRESS = "https://www.openslr.org/resources/31/{}.tar.gz"

@@ -9,9 +9,9 @@ speakers.
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.corpora.base import Archive, Corpus, read_pairs
+from asr.data.corpora.base import Archive, Corpus, read_pairs
+from asr.data.manifest import Utterance
 from asr.errors import CorpusError
-from asr.manifest import Utterance
 
 ADULT_FROM = 18  # years: the corpus has no speaker between 16 and 18
 DEV_SPEAKERS_PER_GROUP = 3  # of each of the four groups: child and adult, female and male

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.corpora.base import Archive, Corpus, audio_by_stem
-from asr.manifest import Utterance
+from asr.data.corpora.base import Archive, Corpus, audio_by_stem
+from asr.data.manifest import Utterance
 
 OFFICIAL_TRAIN = 31  # recordings
 DEV_FIRST, DEV_STEP = 4, 10

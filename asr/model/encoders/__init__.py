@@ -1,10 +1,10 @@
-"""Encoders. `asr.encoders.base.Encoder` is the contract, which `tests/test_encoders.py` checks.
+"""Encoders. `asr.model.encoders.base.Encoder` is the contract, which `tests/test_model_encoders.py` checks.
 
 A new one is one file with a configuration dataclass (its `name` the registry's key) and a module, and one line here.
 """
 
-from asr.encoders.base import Encoder
-from asr.encoders.recurrent import RecurrentConfig, RecurrentEncoder
+from asr.model.encoders.base import Encoder
+from asr.model.encoders.recurrent import RecurrentConfig, RecurrentEncoder
 
 ENCODERS: dict[str, type[RecurrentEncoder]] = {"recurrent": RecurrentEncoder}
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from asr.encoders.base import Encoder
-from asr.encoders.subsampling import ConvSubsampling, FrameStacking
-from asr.features import frame_mask
-from asr.validation import require
+from asr.model.encoders.base import Encoder
+from asr.model.encoders.subsampling import ConvSubsampling, FrameStacking
+from asr.model.features import frame_mask
+from asr.settings import require
 
 
 @dataclass(frozen=True)

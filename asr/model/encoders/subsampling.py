@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asr.features import frame_mask
+from asr.model.features import frame_mask
 
 
 def ceil_div(num_frames: Tensor, factor: int) -> Tensor:
