@@ -77,7 +77,7 @@ def test_tuning_is_no_worse_than_where_it_began(
     saved = json.loads((model_folder / "decoder.json").read_text())
     assert saved["lm"] == "lm" and (model_folder / "lm" / "lm.safetensors").is_file()
     assert not (model_folder / "lm" / "lm.arpa").exists()
-    settings = DecoderSettings.load(model_folder)
+    settings = DecoderSettings.of(model_folder)
     assert sum(np.exp(settings.log_prior)) == pytest.approx(1.0, abs=1e-3)
     assert settings.lm == str(model_folder / "lm") and settings.lm_weight == saved["lm_weight"]
     assert isinstance(build_decoder(LETTERS, 0.04, settings), BeamDecoder)
@@ -89,7 +89,7 @@ def test_a_language_model_is_wanted(model_folder: Path, manifest: Path, capsys: 
 
 
 def test_without_anything_to_search_with_decoding_is_greedy(model_folder: Path) -> None:
-    assert isinstance(build_decoder(LETTERS, 0.04, DecoderSettings.load(model_folder)), GreedyDecoder)
+    assert isinstance(build_decoder(LETTERS, 0.04, DecoderSettings.of(model_folder)), GreedyDecoder)
     assert isinstance(build_decoder(LETTERS, 0.04, DecoderSettings(), {"AB": 2.0}), BeamDecoder)
 
 
@@ -105,7 +105,7 @@ def test_rescored_words_are_words(lm_folder: Path, tmp_path: Path) -> None:
 def test_damaged_settings_are_reported(model_folder: Path) -> None:
     (model_folder / "decoder.json").write_text('{"lm_weigth": 1}')
     with pytest.raises(ModelError, match=r"(?s)decoder\.json.*did you mean lm_weight"):
-        DecoderSettings.load(model_folder)
+        DecoderSettings.of(model_folder)
     (model_folder / "decoder.json").write_text("{")
     with pytest.raises(ModelError, match=r"decoder\.json: not the settings of a decoder"):
-        DecoderSettings.load(model_folder)
+        DecoderSettings.of(model_folder)

@@ -25,7 +25,7 @@ from asr.errors import DataError, TextError
 from asr.text.tokenizer import Tokenizer, ctc_frames
 
 if TYPE_CHECKING:
-    from asr.model.load import AcousticModel
+    from asr.model.contract import AcousticModel
 
 Spelling = tuple[int, ...]
 """Ids of the tokens that spell a word in one way."""

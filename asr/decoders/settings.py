@@ -12,7 +12,6 @@ from asr.errors import ConfigError, ModelError
 from asr.settings import build
 
 if TYPE_CHECKING:
-    from asr.model.load import AcousticModel
     from asr.text.tokenizer import Tokenizer
 
 FILE = "decoder.json"
@@ -38,13 +37,12 @@ class DecoderSettings:
     log_prior: tuple[float, ...] = ()  # ln of each token's share of all frames, as `asr lm tune` measured it
 
     @classmethod
-    def load(cls, folder: Path | str) -> "DecoderSettings":
-        """Of a model folder: its decoder.json, the paths in it being the folder's; without one, the defaults.
+    def of(cls, folder: Path | str | None) -> "DecoderSettings":
+        """A model folder's decoder.json, the paths in it being the folder's; without file or folder, the defaults.
 
         Raises ModelError for a file that is damaged.
         """
-        path = Path(folder) / FILE
-        if not path.is_file():
+        if folder is None or not (path := Path(folder) / FILE).is_file():
             return cls()
         try:
             settings = build(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
@@ -52,11 +50,6 @@ class DecoderSettings:
             raise ModelError(f"{path}: not the settings of a decoder: {error}") from error
         named = {name: str(path.parent / value) for name, value in settings._paths().items()}
         return build(cls, asdict(settings) | named, str(path))
-
-    @classmethod
-    def of(cls, model: "AcousticModel") -> "DecoderSettings":
-        """Of the folder that the model was loaded from; the defaults for a model that was made in memory."""
-        return cls.load(model.folder) if model.folder else cls()
 
     def with_lm(self, lm: Path | str | None) -> "DecoderSettings":
         """With another language model; "none": without, and without what came with it; None: as it is."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from asr.data.batches import BucketBatchSampler, SpeechDataset, batch_loader
 
 if TYPE_CHECKING:
-    from asr.model.load import AcousticModel
+    from asr.model.contract import AcousticModel
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from asr.evaluation.significance import Interval, grouped, rate_interval
 from asr.text.normalise import normalise
 
 if TYPE_CHECKING:
-    from asr.model.load import AcousticModel
+    from asr.model.contract import AcousticModel
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from asr.evaluation.scoring import ErrorCounts, count_errors
 if TYPE_CHECKING:
     from asr.decoders.beam import BeamDecoder
     from asr.lm.recurrent import RecurrentLM
-    from asr.model.load import AcousticModel
+    from asr.model.contract import AcousticModel
 
 Point = tuple[float, ...]
 STEPS = (0.4, 1.0, 0.3)  # first steps of lm_weight, word_insertion_score and prior_weight

@@ -21,7 +21,8 @@ from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.errors import AudioError, ConfigError
-from asr.model.load import AcousticModel, load_model_folder
+from asr.model.contract import AcousticModel
+from asr.model.load import load_model_folder
 from asr.transcription.segmentation import MAX_SECONDS, OVERLAP, Piece, Segmenter, join, windows
 from asr.transcription.sentences import SURE, find_sentences, put_together
 from asr.transcription.transcript import Segment, Transcript
@@ -84,7 +85,7 @@ class Transcriber:
         cannot be used.
         """
         network = load_model_folder(model, device)
-        settings = DecoderSettings.of(network).with_lm(lm)
+        settings = DecoderSettings.of(network.folder).with_lm(lm)
         decoder = build_decoder(network.tokenizer, network.seconds_per_frame, settings)
         return cls(network, decoder, precision=precision, batch_seconds=batch_seconds)
 

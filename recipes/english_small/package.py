@@ -28,7 +28,7 @@ def package(model: Path, output: Path) -> None:
         raise ModelError(f"{output}: holds {', '.join(there)}; remove all but README.md, the model card")
     card = output / "README.md"
     network = CTCModel.load(model)
-    settings = DecoderSettings.load(model)
+    settings = DecoderSettings.of(model)
     network.save(output, card.read_text(encoding="utf-8") if card.exists() else "", torch.float16)
     if not settings.lm:
         return
