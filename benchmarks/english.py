@@ -20,7 +20,6 @@ id, the same for all N; telephone, 300 to 3400 Hz at 8 kHz in mu-law (ITU-T G.71
 """
 
 import argparse
-import io
 import json
 import re
 import time
@@ -31,10 +30,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from tqdm import tqdm
 
+from asr.audio import codecs
 from asr.audio.load import load_audio, resample
 from asr.data import manifest
 from asr.data.augment import AugmentConfig, Augmenter, NoiseConfig, add_noise, stretch
@@ -49,9 +48,6 @@ from asr.text.tokenizer import Tokenizer
 from asr.transcription.transcriber import Transcriber
 
 RATE = 16_000  # Hz
-TELEPHONE_BAND = (300.0, 3400.0)  # Hz
-MP3_LEVEL = (160 - 32) / (160 - 8)  # libsndfile's scale of MP3 from 160 (0) to 8 kbit/s (1) at 16 kHz
-MP3_DELAY = 576 + 529  # samples by which LAME and a decoder together are late
 SYSTEMS = ("greedy", "lm", "pocketsphinx")
 
 Degrade = Callable[[np.ndarray, Utterance], np.ndarray]
@@ -67,8 +63,8 @@ def condition(name: str, noise: str | None) -> Degrade:
     """What the name of a condition stands for; noise: folder. Raises ConfigError."""
     plain: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "clean": lambda waveform: waveform,
-        "telephone": telephone,
-        "mp3": mp3,
+        "telephone": lambda waveform: codecs.telephone(waveform, RATE),
+        "mp3": lambda waveform: codecs.mp3(waveform, RATE),
     }
     if name in plain:
         return lambda waveform, row: plain[name](waveform)
@@ -89,37 +85,6 @@ def noisy(folder: str, snr_db: float) -> Degrade:
         return add_noise(waveform, stretch(sounds.draw(rng), len(waveform), rng), snr_db)
 
     return degrade
-
-
-def telephone(waveform: np.ndarray) -> np.ndarray:
-    """The band of a telephone line, coded as there."""
-    from scipy.signal import butter, sosfiltfilt
-
-    narrow = resample(waveform, RATE, RATE // 2)
-    band = butter(4, TELEPHONE_BAND, "bandpass", fs=RATE // 2, output="sos")
-    filtered = sosfiltfilt(band, narrow, padlen=min(100, len(narrow) - 1))
-    coded = _through_file(filtered.astype(np.float32), RATE // 2, format="WAV", subtype="ULAW")
-    return _fit(resample(coded, RATE // 2, RATE), len(waveform))
-
-
-def mp3(waveform: np.ndarray) -> np.ndarray:
-    """Through MP3 at 32 kbit/s."""
-    # What the codec holds back would be lost without samples that push it out.
-    padded = np.concatenate([waveform, np.zeros(2 * MP3_DELAY, np.float32)])
-    options = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": MP3_LEVEL}
-    return _fit(_through_file(padded, RATE, **options)[MP3_DELAY:], len(waveform))
-
-
-def _through_file(waveform: np.ndarray, rate: int, **options: object) -> np.ndarray:
-    with io.BytesIO() as file:
-        soundfile.write(file, waveform.clip(-1, 1), rate, **options)
-        file.seek(0)
-        return soundfile.read(file, dtype="float32")[0]
-
-
-def _fit(waveform: np.ndarray, length: int) -> np.ndarray:
-    """Cut or padded with zeros to this length: resampling may be a sample short."""
-    return np.pad(waveform[:length], (0, max(0, length - len(waveform))))
 
 
 def as_16_bit(waveform: np.ndarray) -> np.ndarray:

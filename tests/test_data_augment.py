@@ -10,11 +10,13 @@ import pytest
 import soundfile
 import torch
 
+from asr.audio import codecs
 from asr.audio.load import load_audio
 from asr.data import augment
 from asr.data.augment import (
     AugmentConfig,
     Augmenter,
+    CodecConfig,
     NoiseConfig,
     RoomConfig,
     SpecAugment,
@@ -425,3 +427,44 @@ def test_every_device_masks_alike() -> None:
         for device in ("cpu", "cuda")
     ]
     assert torch.equal(outputs[0], outputs[1].cpu())
+
+
+CODEC_RATE = 16_000
+
+
+def test_a_telephone_keeps_its_band_alone():
+    """A tone within 300 to 3400 Hz stays; one above and one below go."""
+    for hertz, kept in ((1000, True), (5000, False), (60, False)):
+        tone = 0.3 * np.sin(2 * np.pi * hertz * np.arange(CODEC_RATE) / CODEC_RATE).astype(np.float32)
+        found = codecs.telephone(tone, CODEC_RATE)
+        assert found.shape == tone.shape and found.dtype == np.float32
+        share = np.mean(found[1000:-1000] ** 2) / np.mean(tone**2)
+        assert share > 0.9 if kept else share < 0.01, hertz
+
+
+def test_codecs_leave_speech_in_its_place():
+    """Noise that is on for half a second comes out on for the same half second."""
+    burst = np.zeros(CODEC_RATE, np.float32)
+    burst[4000:12000] = 0.1 * np.random.default_rng(0).standard_normal(8000)
+    for coded in (codecs.telephone(burst, CODEC_RATE), codecs.mp3(burst, CODEC_RATE, 32.0)):
+        assert len(coded) == len(burst)
+        power = coded**2
+        assert power[4000:12000].sum() > 0.95 * power.sum()
+
+
+@pytest.mark.parametrize("length", [0, 1, 50])
+def test_the_shortest_waveforms_go_through_codecs(length):
+    waveform = np.full(length, 0.1, np.float32)
+    assert len(codecs.telephone(waveform, CODEC_RATE)) == len(codecs.mp3(waveform, CODEC_RATE)) == length
+
+
+def test_codecs_are_drawn_as_often_as_said():
+    waveform = 0.1 * np.random.default_rng(0).standard_normal(1600).astype(np.float32)
+    augmenter = Augmenter(AugmentConfig(speed=[1.0], codecs=CodecConfig(telephone=0.3)), CODEC_RATE)
+    changed = sum(not np.array_equal(augmenter(waveform, np.random.default_rng(i)), waveform) for i in range(300))
+    assert 60 < changed < 120
+
+
+def test_impossible_probabilities_of_codecs_are_refused():
+    with pytest.raises(ConfigError, match="telephone"):
+        CodecConfig(telephone=1.5)

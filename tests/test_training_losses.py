@@ -14,7 +14,8 @@ from asr.errors import ConfigError
 from asr.model.ctc_model import CTCModel
 from asr.text import build_tokenizer
 from asr.text.tokenizer import TokenizerConfig
-from asr.training.losses import LossConfig, consistency_losses, ctc_losses
+from asr.training.crf import token_trigram
+from asr.training.losses import LossConfig, consistency_losses, crf_terms, ctc_losses
 from asr.training.module import SpeechModule
 from asr.training.recipe import recipe_from
 from tests.tones import tone_recipe
@@ -54,7 +55,7 @@ def test_padding_adds_nothing():
     torch.testing.assert_close(consistency_losses(first, second, torch.tensor([3, 3])), wanted)
 
 
-@pytest.mark.parametrize("values", [{"intermediate": 1.0}, {"intermediate": -0.1}, {"consistency": -1.0}])
+@pytest.mark.parametrize("values", [{"intermediate": 1.0}, {"intermediate": -0.1}, {"consistency": -1.0}, {"crf": 1.1}])
 def test_impossible_weights_are_refused(values):
     with pytest.raises(ConfigError, match=next(iter(values))):
         LossConfig(**values)
@@ -77,7 +78,8 @@ def step(tmp_path: Path) -> Callable[..., Tensor]:
         recipe = recipe_from(
             {**values, "loss": settings, "spec_augment": {"freq_masks": masks, "time_masks": 0}}, "test"
         )
-        return SpeechModule(recipe, model).loss(batch, (1, 0, 0, 0))
+        trigram = token_trigram([model.tokenizer.encode(row.text) for row in rows], model.tokenizer.vocab_size)
+        return SpeechModule(recipe, model, trigram).loss(batch, (1, 0, 0, 0))
 
     loss.model, loss.batch = model, batch  # type: ignore[attr-defined]
     return loss
@@ -100,3 +102,12 @@ def test_intermediate_is_the_share_of_the_middle_layer(step) -> None:
     below, last = losses.sum() / batch.num_tokens.sum(), step()
     assert below.item() != pytest.approx(last.item(), rel=1e-3)
     torch.testing.assert_close(step(intermediate=0.25), 0.75 * last + 0.25 * below)
+
+
+def test_crf_adds_its_terms_to_ctc(step) -> None:
+    model, batch = step.model, step.batch
+    texts = [tokens[:count].tolist() for tokens, count in zip(batch.tokens, batch.num_tokens, strict=True)]
+    trigram = token_trigram(texts, model.tokenizer.vocab_size)
+    terms = crf_terms(*model(batch.waveforms, batch.num_samples), batch.tokens, batch.num_tokens, trigram)
+    torch.testing.assert_close(step(crf=0.3), step() + 0.3 * terms.sum() / batch.num_tokens.sum())
+    assert 0 < step(crf=1.0) < step()

@@ -1,4 +1,4 @@
-"""Augmentation, in training only: of waveforms (speed, gain, noise, rooms) and of features (SpecAugment).
+"""Augmentation, in training only: of waveforms (speed, rooms, noise, codecs, gain) and of features (SpecAugment).
 
 Every draw comes from a generator that is given, so that the same seed makes the same speech.
 """
@@ -12,6 +12,7 @@ import soxr
 import torch
 from torch import Tensor, nn
 
+from asr.audio import codecs
 from asr.audio.load import load_audio
 from asr.errors import DataError
 from asr.model.features import frame_mask
@@ -50,6 +51,21 @@ class RoomConfig:
 
 
 @dataclass(frozen=True)
+class CodecConfig:
+    """What some utterances go through after all else: a telephone's band of varying width, MP3 at 16 to 64 kbit/s."""
+
+    telephone: float = 0.0  # probability
+    mp3: float = 0.0  # probability; of those that no telephone was drawn for
+
+    def __post_init__(self) -> None:
+        require(
+            "data.augment.codecs",
+            (0 <= self.telephone <= 1, "telephone", self.telephone, "0 to 1"),
+            (0 <= self.mp3 <= 1, "mp3", self.mp3, "0 to 1"),
+        )
+
+
+@dataclass(frozen=True)
 class AugmentConfig:
     """What is done to training waveforms. Raises ConfigError for impossible values."""
 
@@ -57,6 +73,7 @@ class AugmentConfig:
     gain_db: float = 0.0  # louder or softer by up to this
     rooms: RoomConfig = field(default_factory=RoomConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    codecs: CodecConfig = field(default_factory=CodecConfig)
     join: float = 0.0  # probability that another utterance follows in the same example: speakers take turns
 
     def __post_init__(self) -> None:
@@ -70,7 +87,7 @@ class AugmentConfig:
 
 
 class Augmenter:
-    """Waveforms (S,) float32 to other waveforms of the same text. Speed, then room, noise, gain.
+    """Waveforms (S,) float32 to other waveforms of the same text. Speed, then room, noise, codec, gain.
 
     Levels may leave [-1, 1]: nothing is clipped, since nobody plays the result. Raises DataError for a folder without
     sound files, AudioError, when it is drawn, for a file that cannot be read.
@@ -78,6 +95,7 @@ class Augmenter:
 
     def __init__(self, config: AugmentConfig, sample_rate: int):
         self.config = config
+        self.sample_rate = sample_rate
         self.noises = _Sounds(config.noise.folder, "data.augment.noise.folder", sample_rate)
         # The microphones of an array hear the direct sound at different times: their mean would be a comb filter.
         self.rooms = _Sounds(config.rooms.folder, "data.augment.rooms.folder", sample_rate, channel=0)
@@ -94,8 +112,19 @@ class Augmenter:
         if self.noises.files and rng.random() < self.config.noise.probability:
             noise = stretch(self.noises.draw(rng), len(waveform), rng)
             waveform = add_noise(waveform, noise, rng.uniform(*self.config.noise.snr_db))
+        waveform = self._through_codec(waveform, rng)
         if self.config.gain_db:
             waveform = waveform * np.float32(10 ** (rng.uniform(-self.config.gain_db, self.config.gain_db) / 20))
+        return waveform
+
+    def _through_codec(self, waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        # Without codecs nothing is drawn: what follows stays as it was.
+        wanted = self.config.codecs
+        if wanted.telephone and rng.random() < wanted.telephone:
+            band = float(rng.uniform(150, 400)), float(rng.uniform(3000, 3700))
+            return codecs.telephone(waveform, self.sample_rate, band)
+        if wanted.mp3 and rng.random() < wanted.mp3:
+            return codecs.mp3(waveform, self.sample_rate, kbits=float(rng.uniform(16, 64)))
         return waveform
 
 

@@ -24,7 +24,7 @@ from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, DataError
 from asr.evaluation.scoring import count_errors
 from asr.model.ctc_model import CTCModel
-from asr.training.losses import consistency_losses, ctc_losses
+from asr.training.losses import consistency_losses, crf_terms, ctc_losses
 from asr.training.recipe import OptimizerConfig, RecipeConfig, RunConfig, ScheduleConfig
 
 
@@ -33,7 +33,7 @@ class Validated(NamedTuple):
 
     reference: str
     hypothesis: str
-    loss: float  # CTC, of the whole utterance
+    loss: float  # of the whole utterance
     num_tokens: int
 
 
@@ -101,9 +101,12 @@ class SpeechModule(RunModule):
     model: CTCModel
     validated: dict[str, Validated]  # by id
 
-    def __init__(self, recipe: RecipeConfig, model: CTCModel):
+    def __init__(self, recipe: RecipeConfig, model: CTCModel, trigram: Tensor | None = None):
+        """trigram: of the training texts' tokens (`asr.training.crf.token_trigram`), where the recipe's loss is CTC-CRF."""
         super().__init__(recipe, model)
         self.recipe = recipe
+        self.trigram: Tensor | None
+        self.register_buffer("trigram", trigram, persistent=False)
         self.spec_augment = SpecAugment(recipe.spec_augment)
         self.decode = GreedyDecoder(model.tokenizer, model.seconds_per_frame)
 
@@ -127,10 +130,10 @@ class SpeechModule(RunModule):
         features = self.spec_augment(features, num_frames, torch.Generator().manual_seed(mask_seed))
         layers, num_frames = self.model.encoder.layer_outputs(features, num_frames)
         log_probs = self.model.log_probs(layers[-1])
-        losses = self._ctc_losses(log_probs, num_frames, batch)
+        losses = self._losses(log_probs, num_frames, batch, config.crf)
         if config.intermediate:
             middle = self.model.log_probs(layers[(len(layers) - 1) // 2])
-            below = self._ctc_losses(middle, num_frames, batch)
+            below = self._losses(middle, num_frames, batch)
             losses = (1 - config.intermediate) * losses + config.intermediate * below
         if config.consistency:
             first, second = log_probs.chunk(2)
@@ -140,15 +143,22 @@ class SpeechModule(RunModule):
             raise DataError(_explain_non_finite(losses, batch))
         return loss
 
-    def _ctc_losses(self, log_probs: Tensor, num_frames: Tensor, batch: Batch) -> Tensor:
-        """CTC of each utterance (B,): the mean of its views, which follow each other in log_probs (views * B, T, V)."""
+    def _losses(self, log_probs: Tensor, num_frames: Tensor, batch: Batch, crf: float = 0.0) -> Tensor:
+        """CTC of each utterance (B,), or CTC-CRF with the share `crf`.
+
+        It is the mean of the utterance's views, which follow each other in log_probs (views * B, T, V).
+        """
         views = len(log_probs) // len(batch.ids)
-        losses = ctc_losses(log_probs, num_frames, batch.tokens.repeat(views, 1), batch.num_tokens.repeat(views))
+        rows = log_probs, num_frames, batch.tokens.repeat(views, 1), batch.num_tokens.repeat(views)
+        losses = ctc_losses(*rows)
+        if crf:
+            assert self.trigram is not None
+            losses = losses + crf * crf_terms(*rows, self.trigram)
         return losses.unflatten(0, (views, -1)).mean(dim=0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         log_probs, num_frames = self.model(batch.waveforms, batch.num_samples)
-        losses = ctc_losses(log_probs, num_frames, batch.tokens, batch.num_tokens).tolist()
+        losses = self._losses(log_probs, num_frames, batch, self.recipe.loss.crf).tolist()
         best = [hypotheses[0].text for hypotheses in self.decode(log_probs, num_frames)]
         rows = zip(batch.references, best, losses, batch.num_tokens.tolist(), strict=True)
         self.validated.update(zip(batch.ids, itertools.starmap(Validated, rows), strict=True))
@@ -162,8 +172,9 @@ class SpeechModule(RunModule):
             "valid_loss": loss,
             "valid_wer": wer,
             "valid_cer": count_errors(references, hypotheses, unit="character").rate,
-            # Checkpoints are chosen on WER and, where it is equal, as on a small set it often is, on the loss.
-            "valid_rank": wer + 1e-6 * loss / (1 + loss),
+            # Checkpoints are chosen on WER and, where it is equal, as on a small set it often is, on the loss. CTC-CRF
+            # leaves to a language model what the greedy path then lacks: there the loss alone tells.
+            "valid_rank": loss if self.recipe.loss.crf else wer + 1e-6 * loss / (1 + loss),
         }
         self.log_validation(values)
         self.samples = [(name, *validated[name][:2]) for name in sorted(validated)[: self.recipe.samples]]

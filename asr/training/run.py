@@ -30,6 +30,7 @@ from asr.text import build_tokenizer
 from asr.text.tokenizer import ctc_frames
 from asr.training.callbacks import EpochLines, LastCheckpoint, LearningCurve, RunProgressBar, SampleHypotheses
 from asr.training.card import model_card
+from asr.training.crf import token_trigram
 from asr.training.module import SpeechDataModule, SpeechModule
 from asr.training.recipe import RecipeConfig, RunConfig, to_yaml
 
@@ -62,13 +63,19 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
     if recipe.features.cmvn == "global" and not resume:
         measure_cmvn(model, train_set, data.max_batch_seconds)
 
-    module = SpeechModule(recipe, model)
+    module = speech_module(recipe, model, train_set)
     with quiet_lightning():
         trainer = build_trainer(recipe)
         trainer.fit(module, SpeechDataModule(recipe, train_set, valid_set), ckpt_path=checkpoint)
     if not trainer.is_global_zero:
         return None
     return finish(recipe, trainer, model, valid_rows, len(train_rows), float(train_set.seconds.sum()))
+
+
+def speech_module(recipe: RecipeConfig, model: CTCModel, dataset: SpeechDataset) -> SpeechModule:
+    """What trains the model, with the trigram of the training texts where the loss wants one. Raises ConfigError."""
+    trigram = token_trigram(dataset.tokens, model.tokenizer.vocab_size) if recipe.loss.crf else None
+    return SpeechModule(recipe, model, trigram)
 
 
 def start(recipe: RunConfig, resume: bool) -> Path | None:
@@ -107,7 +114,7 @@ def check(recipe: RecipeConfig) -> str:
     sampler = BucketBatchSampler(dataset, recipe.data.max_batch_seconds, shuffle=True, seed=recipe.seed)
     SpeechDataset(valid_rows, model.tokenizer, model.sample_rate)
     batch = max(sampler.batches(0), key=lambda items: len(items) * max(map(sampler.seconds, items)))
-    module = SpeechModule(recipe, model)
+    module = speech_module(recipe, model, dataset)
     loss = module.loss(collate([dataset[item] for item in batch]), seed=(recipe.seed,))
     loss.backward()
     with quiet_lightning():
@@ -260,7 +267,9 @@ def finish(
     recipe: RecipeConfig, trainer: pl.Trainer, model: CTCModel, valid: list[Utterance], count: int, seconds: float
 ) -> Result:
     """Average the best checkpoints, score the validation set and once the test set, write the model folder."""
-    scored = choose_weights(trainer, model, lambda: evaluate(model, valid), lambda scored: scored.words.rate)
+    # CTC-CRF is not to be judged greedily: there the mean stays.
+    rank = (lambda scored: 0.0) if recipe.loss.crf else (lambda scored: scored.words.rate)
+    scored = choose_weights(trainer, model, lambda: evaluate(model, valid), rank)
     test = evaluate(model, read_manifests(recipe.data.test, "test")) if recipe.data.test else None
     folder = recipe.folder
     model.save(folder / "model", model_card(recipe, model, scored, test, count, seconds))
