@@ -102,7 +102,7 @@ class SpeechModule(RunModule):
     validated: dict[str, Validated]  # by id
 
     def __init__(self, recipe: RecipeConfig, model: CTCModel, trigram: Tensor | None = None):
-        """trigram: of the training texts' tokens (`asr.training.crf.token_trigram`), where the recipe's loss is CTC-CRF."""
+        """trigram: of the training texts' tokens (`asr.training.crf.token_trigram`), where the loss is CTC-CRF."""
         super().__init__(recipe, model)
         self.recipe = recipe
         self.trigram: Tensor | None
