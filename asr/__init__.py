@@ -6,7 +6,7 @@ One folder for each step from audio to text: audio, text, model, data, lm, decod
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_model"]
+__all__ = ["__version__", "load_model"]  # noqa: F822 - by __getattr__
 
 
 def __getattr__(name: str) -> Any:

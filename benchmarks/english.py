@@ -226,7 +226,9 @@ def benchmark(args: argparse.Namespace) -> None:
                 print(f"| {test_set} | {name} | {system} | {len(found.ids)} | {rate} | {interval} | {found.rtf:.4f} |",
                       flush=True)  # fmt: skip
     if args.json:
-        Path(args.json).write_text(json.dumps({"versions": versions, "results": results}, indent=2) + "\n")
+        Path(args.json).write_text(
+            json.dumps({"versions": versions, "results": results}, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -45,7 +45,7 @@ def join(rows: list[Utterance], seconds: float, rate: int, path: Path) -> list[i
 
 def peak_memory() -> float:
     """MiB, of this process alone: getrusage would count what its parent had when it was started."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
@@ -87,7 +87,7 @@ def main() -> None:
             path = Path(folder) / "long.wav"
             used = join(rows, minutes * 60, rate, path)
             words = [sys.executable, __file__, "--only", args.model, str(path)]
-            long = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+            long = json.loads(subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout)
         new = [i for i in dict.fromkeys(used) if i not in texts]
         pieces = ((i, Piece(0.0, load(rows[i], rate))) for i in new)
         texts |= {i: hypothesis.text for i, hypothesis in transcriber.hypotheses(pieces)}

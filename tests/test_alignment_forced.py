@@ -193,10 +193,10 @@ def test_ctm_is_what_sclite_reads(tmp_path: Path) -> None:
     sclite = shutil.which("sclite")
     if not sclite:
         pytest.skip("sclite (Debian package sctk) is not installed")
-    (tmp_path / "hyp.ctm").write_text(to_ctm("a", ALIGNMENT))
-    (tmp_path / "ref.stm").write_text('a 1 speaker 0.0 0.32 A"A B\n')
+    (tmp_path / "hyp.ctm").write_text(to_ctm("a", ALIGNMENT), encoding="utf-8")
+    (tmp_path / "ref.stm").write_text('a 1 speaker 0.0 0.32 A"A B\n', encoding="utf-8")
     words = [sclite, "-r", "ref.stm", "stm", "-h", "hyp.ctm", "ctm", "-o", "sum", "stdout"]
-    out = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(words, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True).stdout
     assert re.search(r"Sum/Avg *\| *1 +2 *\| *100\.0 ", out), out
 
 
@@ -242,7 +242,7 @@ def test_prints_ctm_for_a_text_and_for_a_text_file(world: Path, capsys: pytest.C
     assert command(world, str(world / "a.wav"), "AB A") == 0
     out = capsys.readouterr().out
     assert [line.split()[4] for line in out.splitlines()] == ["AB", "A"]
-    (world / "text.txt").write_text("AB\nA\n")
+    (world / "text.txt").write_text("AB\nA\n", encoding="utf-8")
     assert command(world, str(world / "a.wav"), str(world / "text.txt")) == 0
     assert capsys.readouterr().out == out
     assert command(world, str(world / "a.wav"), "ab, a!", "--text-scheme", "english") == 0
@@ -262,7 +262,7 @@ def test_a_manifest_s_bad_row_does_not_stop_the_others(
     words = [str(world / "rows.jsonl"), "--format", "json", "--output-dir", str(tmp_path)]
     assert command(world, *words) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"one.json", "three.json"}
-    assert json.loads((tmp_path / "one.json").read_text())["duration"] == 0.5
+    assert json.loads((tmp_path / "one.json").read_text(encoding="utf-8"))["duration"] == 0.5
     assert "two: 'AXE': the model has no token for 'E'" in capsys.readouterr().err
 
 

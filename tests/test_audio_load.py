@@ -227,7 +227,7 @@ def test_files_that_are_none(tmp_path: Path, read) -> None:  # type: ignore[no-u
 @pytest.mark.parametrize("read", [read_info, load_audio])
 def test_text_is_not_audio(tmp_path: Path, suffix: str, read) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / f"notes.{suffix}"
-    path.write_text("These are words about a recording. " * 50)
+    path.write_text("These are words about a recording. " * 50, encoding="utf-8")
     with pytest.raises(AudioError, match=rf"notes\.{suffix}: (not audio|has no audio track|the file holds no audio)"):
         read(path)
 

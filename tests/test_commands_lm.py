@@ -37,7 +37,7 @@ def lm(text: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> str:
 
 
 def report(folder: Path | str) -> dict:
-    return json.loads((Path(folder) / "build.json").read_text())
+    return json.loads((Path(folder) / "build.json").read_text(encoding="utf-8"))
 
 
 def test_build_writes_a_folder_that_tells_how_it_was_made(
@@ -59,7 +59,7 @@ def test_build_writes_a_folder_that_tells_how_it_was_made(
     assert source["words"] == sum(len(line.split()) for line in lines(1))
     model = read_arpa(out)
     assert made["ngrams"] == model.counts
-    assert (out / "lexicon.txt").read_text().split() == sorted(model.words[3:])
+    assert (out / "lexicon.txt").read_text(encoding="utf-8").split() == sorted(model.words[3:])
     assert f"vocabulary {len(model.words) - 3}" in capsys.readouterr().out
     # The command in build.json makes the same again.
     before = (out / "lm.arpa").read_bytes()
@@ -115,10 +115,10 @@ def test_vocabulary_cut(text: str, cut: list[str], size: int | None, tmp_path: P
 
 
 def test_lexicon(text: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / "cmudict").write_text("W1 W AH1 N\nW1(2) W AA1 N\nW2 T UW1\nOTHER AH1 DH ER0\n")
+    (tmp_path / "cmudict").write_text("W1 W AH1 N\nW1(2) W AA1 N\nW2 T UW1\nOTHER AH1 DH ER0\n", encoding="utf-8")
     out = tmp_path / "lm"
     assert main(["lm", "build", text, "--lexicon", str(tmp_path / "cmudict"), "--output", str(out)]) == 0
-    assert (out / "lexicon.txt").read_text() == "w1\tW AH N\nw1\tW AA N\nw2\tT UW\n"
+    assert (out / "lexicon.txt").read_text(encoding="utf-8") == "w1\tW AH N\nw1\tW AA N\nw2\tT UW\n"
     words = len(read_arpa(out).words) - 3
     assert f"2 words with a pronunciation, 0 with a guessed one, {words - 2} left out" in capsys.readouterr().out
 
@@ -128,7 +128,7 @@ def test_lexicon_with_guesses(tmp_path: Path, text: str) -> None:
     pytest.importorskip("espeakng_loader")
     out = tmp_path / "lm"
     other = write(tmp_path / "other.txt", ["hello goose", "goose"])
-    (tmp_path / "lexicon").write_text("HELLO HH AH L OW\n")
+    (tmp_path / "lexicon").write_text("HELLO HH AH L OW\n", encoding="utf-8")
     options = ["--lexicon", str(tmp_path / "lexicon"), "--g2p", "--discount-fallback", "--output", str(out)]
     assert main(["lm", "build", other, *options]) == 0
     assert read_lexicon(out / "lexicon.txt") == {"HELLO": [("HH", "AH", "L", "OW")], "GOOSE": [("G", "UW", "S")]}
@@ -143,12 +143,16 @@ def test_text_scheme(tmp_path: Path) -> None:
 def test_perplexity(lm: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "figures.json"
     assert main(["lm", "perplexity", f"{lm}/lm.arpa", text, "--json", str(out)]) == 0
-    figures = json.loads(out.read_text())
+    figures = json.loads(out.read_text(encoding="utf-8"))
     assert f"perplexity {figures['perplexity_excluding_oov']:.2f}" in capsys.readouterr().out
     other = write(tmp_path / "other.txt", lines(2))
     assert main(["lm", "perplexity", lm, other, "--json", str(out)]) == 0
-    assert json.loads(out.read_text())["perplexity_excluding_oov"] > figures["perplexity_excluding_oov"] > 1
-    assert json.loads(out.read_text())["oov"] > figures["oov"] == 0
+    assert (
+        json.loads(out.read_text(encoding="utf-8"))["perplexity_excluding_oov"]
+        > figures["perplexity_excluding_oov"]
+        > 1
+    )
+    assert json.loads(out.read_text(encoding="utf-8"))["oov"] > figures["oov"] == 0
 
 
 def test_prune(lm: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -206,10 +210,10 @@ def test_a_mistake_is_one_message(
     write(Path("few.txt"), ["a b c", "d e"])
     write(Path("number.txt"), ["a", "b 2"])
     write(Path("tag.txt"), ["a <s> b"])
-    Path("bad.jsonl").write_text('{"text": "a"}\nb\n')
+    Path("bad.jsonl").write_text('{"text": "a"}\nb\n', encoding="utf-8")
     Path("cut.xz").write_bytes(lzma.compress(b"a b c\n" * 1000)[:60])
     Path("latin1.txt").write_bytes("Ü\n".encode("latin1"))
-    Path("bad.arpa").write_text("\\data\\\nngram 1=2\n\n\\1-grams:\n-1\n")
+    Path("bad.arpa").write_text("\\data\\\nngram 1=2\n\n\\1-grams:\n-1\n", encoding="utf-8")
     assert main(["lm", *words]) == 2
     error = capsys.readouterr().err
     assert message in error

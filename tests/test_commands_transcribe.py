@@ -33,13 +33,17 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in {"in/a.wav": "BAD", "in/x/a.wav": "CAB", "in/x/b.flac": "FACE", "in/y/z/a.wav": "BEE"}.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(name, say(text), RATE)
-    Path("in/x/notes.txt").write_text("no sound")
+    Path("in/x/notes.txt").write_text("no sound", encoding="utf-8")
     Path("in/x/._b.flac").write_bytes(b"what macOS leaves behind")
     return tmp_path
 
 
 def outputs(folder: str) -> dict[str, str]:
-    return {str(path.relative_to(folder)): path.read_text() for path in Path(folder).rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
 
 
 def test_prints_path_and_text_in_order(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
@@ -121,7 +125,7 @@ def test_channels_of_a_telephone_call(model: str, inside: Path, capsys: pytest.C
 def test_what_is_there_is_skipped_unless_overwritten(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
     words = ["transcribe", "in", "--model", model, "--output-dir", "out"]
     assert main(words) == 0
-    Path("out/x/a.txt").write_text("mine")
+    Path("out/x/a.txt").write_text("mine", encoding="utf-8")
     Path("out/a.txt").unlink()
     assert main(words) == 0
     assert capsys.readouterr().err.splitlines()[-1].endswith("; 3 were there already, 0 failed")

@@ -57,7 +57,7 @@ def sounds(tmp_path: Path) -> Path:
     (tmp_path / "rooms").mkdir()
     soundfile.write(tmp_path / "noise" / "hiss.wav", white(0.5), RATE)
     soundfile.write(tmp_path / "noise" / "street" / "hum.flac", np.stack([tone(50), tone(60)], axis=1), 2 * RATE)
-    (tmp_path / "noise" / "LICENCE.txt").write_text("free")
+    (tmp_path / "noise" / "LICENCE.txt").write_text("free", encoding="utf-8")
     soundfile.write(tmp_path / "rooms" / "hall.wav", response(delay=40), RATE)
     return tmp_path
 
@@ -268,7 +268,7 @@ def test_folders_without_sounds_are_refused(tmp_path: Path, section: str, config
     missing = replace(CLEAN, **{section: config(str(tmp_path / "nowhere"))})
     with pytest.raises(DataError, match=f"data.augment.{section}.folder: .*nowhere: no such folder"):
         Augmenter(missing, RATE)
-    (tmp_path / "notes.txt").write_text("no sound")
+    (tmp_path / "notes.txt").write_text("no sound", encoding="utf-8")
     with pytest.raises(DataError, match="no sound files in it; wanted files ending in .*wav"):
         Augmenter(replace(CLEAN, **{section: config(str(tmp_path))}), RATE)
 

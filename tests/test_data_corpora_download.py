@@ -257,7 +257,7 @@ def test_zip_members_stay_inside(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
 @pytest.mark.parametrize("target", ["../../secret", "/etc/passwd"])
 def test_tar_links_stay_inside(tmp_path: Path, kind: bytes, target: str) -> None:
-    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "secret").write_text("secret", encoding="utf-8")
     path = tar(tmp_path / "a.tar", (member("a/link", kind, target), b""), (member("a/link/evil"), b"x"))
     with pytest.raises(CorpusError, match="outside"):
         unpack(path, tmp_path / "out", progress=False)
@@ -327,7 +327,7 @@ def test_a_damaged_zip_is_told(tmp_path: Path) -> None:
 
 
 def test_something_else_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a.tar").write_text("hello")
+    (tmp_path / "a.tar").write_text("hello", encoding="utf-8")
     with pytest.raises(CorpusError, match="neither a folder nor a tar or zip"):
         unpack(tmp_path / "a.tar", tmp_path / "out", progress=False)
 

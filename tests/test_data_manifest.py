@@ -43,7 +43,8 @@ def test_audio_below_the_folder_is_written_relative_so_that_it_can_be_moved(
     monkeypatch.chdir(tmp_path)
     manifest.write("data/all.jsonl", [Utterance("a", "data/wav/a.wav", 1.0), Utterance("b", "other/b.wav", 1.0)])
     written = [
-        json.loads(line)["audio_filepath"] for line in (tmp_path / "data" / "all.jsonl").read_text().splitlines()
+        json.loads(line)["audio_filepath"]
+        for line in (tmp_path / "data" / "all.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert written == ["wav/a.wav", str(tmp_path / "other" / "b.wav")]
     (tmp_path / "data").rename(tmp_path / "moved")

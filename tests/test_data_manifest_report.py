@@ -106,7 +106,7 @@ def test_talkers_come_in_order_and_at_most_five_of_them(world: Path) -> None:
 
 
 def test_missing_and_unreadable_files(world: Path) -> None:
-    (world / "text.wav").write_text("not sound at all " * 20)
+    (world / "text.wav").write_text("not sound at all " * 20, encoding="utf-8")
     path = write(
         world,
         "train",
@@ -146,7 +146,7 @@ def test_symbols_outside_the_alphabet(world: Path, unknown: str) -> None:
 
 
 def test_words_without_pronunciation(world: Path) -> None:
-    (world / "lexicon.txt").write_text("YES Y EH S\nNO N OW\n")
+    (world / "lexicon.txt").write_text("YES Y EH S\nNO N OW\n", encoding="utf-8")
     tokenizer = PhoneTokenizer.build(["yes no"], [world / "lexicon.txt"])
     path = write(world, "train", ("a", "yes"), ("b", "maybe no"))
     assert only(report([path], tokenizer), "symbols") == [f"maybe: 1 times, first in {path}: b"]
@@ -171,7 +171,7 @@ def test_too_few_frames_for_the_labels(world: Path) -> None:
 
 
 def test_frames_are_those_of_the_tokenizers_labels(world: Path) -> None:
-    (world / "lexicon.txt").write_text("THOUGH DH OW\n")
+    (world / "lexicon.txt").write_text("THOUGH DH OW\n", encoding="utf-8")
     tokenizer = PhoneTokenizer.build(["though"], [world / "lexicon.txt"])
     path = write(world, "train", ("a", "though", {"duration": 0.1}))
     assert not report([path], tokenizer).concerns
@@ -225,7 +225,7 @@ def test_long_lists_are_cut_in_the_text_alone(world: Path) -> None:
 
 
 def test_bad_rows_are_the_manifests_error(world: Path) -> None:
-    (world / "bad.jsonl").write_text("{}\n")
+    (world / "bad.jsonl").write_text("{}\n", encoding="utf-8")
     with pytest.raises(ManifestError, match=r"bad.jsonl:1: audio_filepath is missing"):
         report([world / "bad.jsonl"])
 

@@ -129,7 +129,7 @@ def test_bad_utterances_are_listed_and_the_rest_prepared(
     assert asr_prepare("fsdd", "--source", digits, "--output", output) == 0
     told = capsys.readouterr().out
     assert "test: 2 utterances" in told and "(1 skipped:" in told and "skipped 1_theo_0: " in told
-    listed = (output / "test.skipped.tsv").read_text().splitlines()
+    listed = (output / "test.skipped.tsv").read_text(encoding="utf-8").splitlines()
     assert listed[0] == "id\taudio\treason" and listed[1].startswith("1_theo_0\t") and len(listed) == 2
     # put right, the list goes away
     write_wav(digits / "recordings" / "1_theo_0.wav")
@@ -162,7 +162,7 @@ def test_characters_outside_the_scheme_are_skipped_with_the_reason(tmp_path: Pat
 
 
 def test_missing_audio_is_skipped_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "metadata.csv").write_text("LJ001-0001|One.|One.\nLJ001-0002|Two.|Two.\n")
+    (tmp_path / "metadata.csv").write_text("LJ001-0001|One.|One.\nLJ001-0002|Two.|Two.\n", encoding="utf-8")
     write_wav(tmp_path / "wavs" / "LJ001-0001.wav")
     told: list[str] = []
     prepare.prepare("ljspeech", tmp_path / "out", tmp_path, ["all"], report=told.append)
@@ -174,7 +174,7 @@ def test_headerless_audio_becomes_wav(tmp_path: Path, order: str) -> None:
     root = tmp_path / "an4"
     (root / "etc").mkdir(parents=True)
     (root / "wav").mkdir()
-    (root / "etc" / "an4_train.transcription").write_text("<s> YES </s> (an1-a-b)\n")
+    (root / "etc" / "an4_train.transcription").write_text("<s> YES </s> (an1-a-b)\n", encoding="utf-8")
     samples = [int(9000 * ((k % 100) / 50 - 1)) for k in range(16000)]
     (root / "wav" / "an1-a-b.raw").write_bytes(struct.pack(f"{order}{len(samples)}h", *samples))
     found = prepare.prepare("an4", tmp_path / "out", root, ["train-full"], report=lambda line: None)
@@ -220,7 +220,7 @@ def test_importing_is_cheap() -> None:
         "import sys, asr.data.prepare, argparse; asr.data.prepare.add_arguments(argparse.ArgumentParser()); "
         f"print({heavy})"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8").stdout == "set()\n"
 
 
 # ------------------------------------------------------------------------------------------------- own folders
@@ -233,7 +233,7 @@ def recordings(tmp_path: Path) -> Path:
     for speaker in ("ann", "bob"):
         for number in range(2):
             write_wav(folder / speaker / f"{number}.wav", 1 + number)
-            (folder / speaker / f"{number}.txt").write_text(f"Hello, {speaker} {'again' * number}!\n")
+            (folder / speaker / f"{number}.txt").write_text(f"Hello, {speaker} {'again' * number}!\n", encoding="utf-8")
     return folder
 
 
@@ -264,7 +264,9 @@ def test_audio_without_a_transcript_is_skipped(recordings: Path, tmp_path: Path)
 
 
 def test_a_table_is_found_and_its_columns_guessed(recordings: Path, tmp_path: Path) -> None:
-    (recordings / "metadata.csv").write_text('path,"sentence",speaker\nann/0,"Yes, we ""can""",Ann\nbob/1.wav,No,\n')
+    (recordings / "metadata.csv").write_text(
+        'path,"sentence",speaker\nann/0,"Yes, we ""can""",Ann\nbob/1.wav,No,\n', encoding="utf-8"
+    )
     output = tmp_path / "out"
     assert asr_prepare("folder", recordings, "--output", output, "--text-scheme", "english") == 0
     rows = manifest.read(output / "all.jsonl")
@@ -274,21 +276,25 @@ def test_a_table_is_found_and_its_columns_guessed(recordings: Path, tmp_path: Pa
 @pytest.mark.parametrize("delimiter", ["\t", ";", ","])
 def test_a_table_elsewhere_with_named_columns(recordings: Path, tmp_path: Path, delimiter: str) -> None:
     table = tmp_path / "list.txt"
-    table.write_text("".join(delimiter.join(row) + "\n" for row in (["Was", "Wo"], ["Ja", "ann/0.wav"])))
+    table.write_text(
+        "".join(delimiter.join(row) + "\n" for row in (["Was", "Wo"], ["Ja", "ann/0.wav"])), encoding="utf-8"
+    )
     words = ["folder", recordings, "--output", tmp_path / "out", "--transcripts", table]
     assert asr_prepare(*words, "--text-column", "Was", "--audio-column", "Wo") == 0
     assert [row.id for row in manifest.read(tmp_path / "out" / "all.jsonl")] == ["ann/0"]
 
 
 def test_a_file_named_twice_gets_two_ids(recordings: Path, tmp_path: Path) -> None:
-    (recordings / "metadata.tsv").write_text("path\ttext\nann/0.wav\tYes\nann/0.wav\tYes\nann/1\tNo\n")
+    (recordings / "metadata.tsv").write_text(
+        "path\ttext\nann/0.wav\tYes\nann/0.wav\tYes\nann/1\tNo\n", encoding="utf-8"
+    )
     assert asr_prepare("folder", recordings, "--output", tmp_path / "out") == 0
     assert [row.id for row in manifest.read(tmp_path / "out" / "all.jsonl")] == ["ann/0", "ann/0#2", "ann/1"]
 
 
 def test_folder_mistakes_are_told(recordings: Path, tmp_path: Path) -> None:
     table = tmp_path / "list.csv"
-    table.write_text("Wo,Was\nann/0.wav,Ja\n")
+    table.write_text("Wo,Was\nann/0.wav,Ja\n", encoding="utf-8")
     for words, message in (
         (["--transcripts", table], "which column is the audio.*Wo, Was.*--audio-column"),
         (["--transcripts", table, "--audio-column", "wo"], "no column 'wo'.*Wo, Was"),

@@ -103,7 +103,8 @@ def test_with_lexicon_language_model_and_hotwords(tokenizer: Tokenizer, tmp_path
     hotwords = {" ".join(list(ways)[:2]): 1.5, list(ways)[1]: 0.5, " ".join([list(ways)[1]] * 3): -2.0}
     lexicon = tmp_path / "lexicon.txt"
     lexicon.write_text(
-        "".join(f"{word} {' '.join(tokenizer.tokens[t] for t in way)}\n" for word in ways for way in ways[word])
+        "".join(f"{word} {' '.join(tokenizer.tokens[t] for t in way)}\n" for word in ways for way in ways[word]),
+        encoding="utf-8",
     )
     options = {"lm_weight": 0.7, "word_insertion_score": 0.3, "unknown_score": None, "hotwords": hotwords, **EXACT}
     decoder = BeamDecoder(tokenizer, 0.04, lm=LanguageModel.of(model), lexicon=lexicon, **options)  # type: ignore
@@ -308,10 +309,10 @@ def test_what_has_the_same_future_gives_way_to_the_best() -> None:
 
 
 def test_a_lexicon_with_foreign_symbols_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "lexicon.txt").write_text("AB\nCAB\nDAB\n")
+    (tmp_path / "lexicon.txt").write_text("AB\nCAB\nDAB\n", encoding="utf-8")
     with pytest.raises(TextError, match=r"lexicon\.txt:3: 'DAB': the model has no token for 'D'"):
         BeamDecoder(LETTERS, 0.04, lexicon=tmp_path / "lexicon.txt")
-    (tmp_path / "phones.txt").write_text("BAA B AA\nCAB K AE B\n")
+    (tmp_path / "phones.txt").write_text("BAA B AA\nCAB K AE B\n", encoding="utf-8")
     with pytest.raises(TextError, match=r"phones\.txt:2: found the phones AE K in 'CAB K AE B'; the model knows AA B"):
         BeamDecoder(PHONES, 0.04, lexicon=tmp_path / "phones.txt")
 
@@ -320,7 +321,7 @@ def test_a_language_model_in_another_case_is_refused(tmp_path: Path) -> None:
     lower = LanguageModel.of(language_model([sentence.lower() for sentence in SENTENCES]))
     with pytest.raises(ModelError, match="can spell none of the language model's 5 words.*capitals"):
         BeamDecoder(LETTERS, 0.04, lm=lower)
-    (tmp_path / "lexicon.txt").write_text("AB\nCAB\n")
+    (tmp_path / "lexicon.txt").write_text("AB\nCAB\n", encoding="utf-8")
     with pytest.raises(ModelError, match="knows none of the lexicon's words.*capitals"):
         BeamDecoder(LETTERS, 0.04, lm=lower, lexicon=tmp_path / "lexicon.txt")
 
@@ -332,9 +333,9 @@ def test_impossible_settings_are_refused() -> None:
 
 def test_hotwords_are_read(tmp_path: Path) -> None:
     assert parse_hotwords("ACME, NEW  YORK:2.5,") == {"ACME": 6.0, "NEW YORK": 2.5}
-    (tmp_path / "hot.txt").write_text("ACME\n\nNEW YORK:-1\n")
+    (tmp_path / "hot.txt").write_text("ACME\n\nNEW YORK:-1\n", encoding="utf-8")
     assert read_hotwords(tmp_path / "hot.txt") == {"ACME": 6.0, "NEW YORK": -1.0}
-    (tmp_path / "hot.txt").write_text("ACME\nNEW YORK:much\n")
+    (tmp_path / "hot.txt").write_text("ACME\nNEW YORK:much\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"hot\.txt:2: found 'NEW YORK:much', wanted a word or phrase"):
         read_hotwords(tmp_path / "hot.txt")
 

@@ -29,7 +29,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A default model of tones, with a language model in which A is never said alone."""
     folder = tmp_path / "models" / DEFAULT
     tone_model().save(folder)
-    (tmp_path / "text.txt").write_text("BAD CAB\nCAB BAD\nDAB\nBAD DAB\nCAB\n")
+    (tmp_path / "text.txt").write_text("BAD CAB\nCAB BAD\nDAB\nBAD DAB\nCAB\n", encoding="utf-8")
     assert main(["lm", "build", str(tmp_path / "text.txt"), "--order", "2", "--discount-fallback",
                  "--output", str(tmp_path / "lm")]) == 0  # fmt: skip
     DecoderSettings(lm=str(tmp_path / "lm"), unknown_score=None).save(folder)
@@ -99,7 +99,7 @@ def test_a_shipped_model_is_not_tuned_in_place(
     shipped: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = tmp_path / "dev.jsonl"
-    manifest.write_text(f'{{"audio_filepath": "{recording}", "duration": 1.0, "text": "BAD CAB"}}\n')
+    manifest.write_text(f'{{"audio_filepath": "{recording}", "duration": 1.0, "text": "BAD CAB"}}\n', encoding="utf-8")
     before = (shipped / "decoder.json").read_bytes()
     assert main(["lm", "tune", DEFAULT, str(manifest)]) == 2
     assert "tune a copy of the folder" in capsys.readouterr().err
@@ -126,9 +126,9 @@ def test_a_tuned_folder_is_packaged(shipped: Path, tmp_path: Path) -> None:
     script = runpy.run_path(str(RECIPES / "english_small" / "package.py"))
     target = tmp_path / "packaged"
     target.mkdir()
-    (target / "README.md").write_text("the card")
+    (target / "README.md").write_text("the card", encoding="utf-8")
     script["package"](shipped, target)
-    assert (target / "README.md").read_text() == "the card"
+    assert (target / "README.md").read_text(encoding="utf-8") == "the card"
     assert (target / "model.safetensors").stat().st_size < 0.6 * (shipped / "model.safetensors").stat().st_size
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in target.rglob("*"))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())

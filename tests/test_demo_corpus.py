@@ -15,7 +15,7 @@ SAMPLE_RATE = 16000
 
 
 def rows(split: str) -> list[dict]:
-    return [json.loads(line) for line in (FOLDER / f"{split}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (FOLDER / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def voice(speaker: str) -> str:

@@ -83,7 +83,7 @@ def test_a_better_system_is_found_better(references: list[str], tmp_path: Path) 
             json.dumps({"id": f"u{i}", "text": wanted, "pred_text": heard, "speaker": f"s{i % 30}"})
             for i, (wanted, heard) in enumerate(rows)
         ]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
     assert (found.units, found.unit) == (30, "speakers")
     assert found.matched_pairs.p < 0.001 and found.bootstrap.probability > 0.99
@@ -102,17 +102,17 @@ def test_segments_are_parted_by_two_good_words() -> None:
 
 
 def test_references_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.trn").write_text("A B (u1)\n")
-    (tmp_path / "b.trn").write_text("A C (u1)\n")
+    (tmp_path / "a.trn").write_text("A B (u1)\n", encoding="utf-8")
+    (tmp_path / "b.trn").write_text("A C (u1)\n", encoding="utf-8")
     with pytest.raises(DataError, match="give the references"):
         compare(tmp_path / "a.trn", tmp_path / "b.trn")
-    (tmp_path / "ref.trn").write_text("A C (u1)\n")
+    (tmp_path / "ref.trn").write_text("A C (u1)\n", encoding="utf-8")
     report = tmp_path / "c.json"
     command = ["compare", *(str(tmp_path / name) for name in ("a.trn", "b.trn")), "--json", str(report)]
     assert main([*command, "--references", str(tmp_path / "ref.trn")]) == 0
     assert "A: WER 50.00%" in capsys.readouterr().out
-    assert json.loads(report.read_text())["a"]["substitutions"] == 1
-    (tmp_path / "b.trn").write_text("A C (u2)\n")
+    assert json.loads(report.read_text(encoding="utf-8"))["a"]["substitutions"] == 1
+    (tmp_path / "b.trn").write_text("A C (u2)\n", encoding="utf-8")
     assert main([*command, "--references", str(tmp_path / "ref.trn")]) == 2
 
 
@@ -125,13 +125,13 @@ def test_equal_to_sctk(references: list[str], tmp_path: Path) -> None:
     heard = {"a": spoiled(references, 0.25, rng), "b": spoiled(references, 0.2, rng)}
     for name, texts in {"ref": references, **heard}.items():
         lines = [f"{text} (spk{i % 10}_{i})" for i, text in enumerate(texts)]
-        (tmp_path / f"{name}.trn").write_text("\n".join(lines) + "\n")
+        (tmp_path / f"{name}.trn").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name in heard:
         command = [sclite, "-r", "ref.trn", "trn", "-h", f"{name}.trn", "trn", "-i", "spu_id", "-o", "sgml", "-n", name]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    both = (tmp_path / "a.sgml").read_text() + (tmp_path / "b.sgml").read_text()
-    done = subprocess.run([sc_stats, "-p", "-t", "mapsswe", "-v", "-n", "-"], cwd=tmp_path, input=both, text=True,
-                          capture_output=True)  # fmt: skip
+    both = (tmp_path / "a.sgml").read_text(encoding="utf-8") + (tmp_path / "b.sgml").read_text(encoding="utf-8")
+    command = [sc_stats, "-p", "-t", "mapsswe", "-v", "-n", "-"]
+    done = subprocess.run(command, cwd=tmp_path, input=both, encoding="utf-8", capture_output=True)
     theirs = re.search(r"# segs: (\d+)\).*\(mean: (\S+)\).*\(Z Stat: (\S+)\)", done.stdout)
     assert theirs
     ours = mapsswe(references, heard["a"], heard["b"])

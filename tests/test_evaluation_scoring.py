@@ -170,10 +170,10 @@ def sclite() -> list[str]:
 def sclite_counts(sclite: list[str], pairs: list[tuple[str, str]], folder: Path) -> list[ErrorCounts]:
     for name, side in (("ref", 0), ("hyp", 1)):
         lines = [f"{pair[side]} (s-{number:04d})\n" for number, pair in enumerate(pairs)]
-        (folder / f"{name}.trn").write_text("".join(lines))
+        (folder / f"{name}.trn").write_text("".join(lines), encoding="utf-8")
     files = ["-r", str(folder / "ref.trn"), "trn", "-h", str(folder / "hyp.trn"), "trn"]
     words = [*sclite, *files, "-i", "rm", "-s", "-o", "pra", "stdout"]
-    printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(words, capture_output=True, encoding="utf-8", check=True).stdout
     found = re.findall(r"id: \(s-(\d+)\)\s+Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)", printed)
     assert len(found) == len(pairs)
     counts = {int(number): ErrorCounts(*map(int, row)) for number, *row in found}

@@ -46,7 +46,7 @@ def manifest(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lm_folder(tmp_path: Path) -> Path:
-    (tmp_path / "text.txt").write_text("AB A\nCAB\nA B\nC\nCAB AB\nA A\n")
+    (tmp_path / "text.txt").write_text("AB A\nCAB\nA B\nC\nCAB AB\nA A\n", encoding="utf-8")
     assert main(["lm", "build", str(tmp_path / "text.txt"), "--order", "2", "--discount-fallback",
                  "--output", str(tmp_path / "lm")]) == 0  # fmt: skip
     return tmp_path / "lm"
@@ -74,7 +74,7 @@ def test_tuning_is_no_worse_than_where_it_began(
     printed = capsys.readouterr().out
     assert "greedy: WER" in printed and "--lm-weight" in printed
     assert main(command) == 0
-    saved = json.loads((model_folder / "decoder.json").read_text())
+    saved = json.loads((model_folder / "decoder.json").read_text(encoding="utf-8"))
     assert saved["lm"] == "lm" and (model_folder / "lm" / "lm.safetensors").is_file()
     assert not (model_folder / "lm" / "lm.arpa").exists()
     settings = DecoderSettings.of(model_folder)
@@ -103,9 +103,9 @@ def test_rescored_words_are_words(lm_folder: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_settings_are_reported(model_folder: Path) -> None:
-    (model_folder / "decoder.json").write_text('{"lm_weigth": 1}')
+    (model_folder / "decoder.json").write_text('{"lm_weigth": 1}', encoding="utf-8")
     with pytest.raises(ModelError, match=r"(?s)decoder\.json.*did you mean lm_weight"):
         DecoderSettings.of(model_folder)
-    (model_folder / "decoder.json").write_text("{")
+    (model_folder / "decoder.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match=r"decoder\.json: not the settings of a decoder"):
         DecoderSettings.of(model_folder)

@@ -232,7 +232,7 @@ def test_an_order_that_is_pruned_away_is_left_out() -> None:
 @pytest.mark.parametrize("thresholds", [[0], [0, 1, 1]])
 def test_equals_lmplz(thresholds: list[int], tmp_path: Path) -> None:
     text = random_text(9, sentences=3000)
-    (tmp_path / "text").write_text("".join(" ".join(sentence) + "\n" for sentence in text))
+    (tmp_path / "text").write_text("".join(" ".join(sentence) + "\n" for sentence in text), encoding="utf-8")
     files = ["--text", str(tmp_path / "text"), "--arpa", str(tmp_path / "arpa"), "-S", "100M"]
     subprocess.run(["lmplz", "-o", "3", "--prune", *map(str, thresholds), *files], check=True, capture_output=True)
     ours, theirs = as_table(build(text, 3, thresholds)), as_table(read_arpa(tmp_path / "arpa"))
@@ -335,7 +335,7 @@ ngram 3=1
 def test_a_damaged_arpa_file_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in ARPA
     path = tmp_path / "lm.arpa"
-    path.write_text(ARPA.replace(old, new, 1))
+    path.write_text(ARPA.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ModelError, match=message) as error:
         read_arpa(path)
     assert str(path) in str(error.value)
@@ -351,16 +351,18 @@ def test_files_that_are_no_arpa_files(model: NGramModel, tmp_path: Path) -> None
 
 def test_missing_unk_is_never_and_capital_unk_is_unk(tmp_path: Path) -> None:
     path = tmp_path / "lm.arpa"
-    path.write_text(ARPA.replace("-1.5\t<unk>\n", "").replace("1=5", "1=4"))
+    path.write_text(ARPA.replace("-1.5\t<unk>\n", "").replace("1=5", "1=4"), encoding="utf-8")
     assert as_table(read_arpa(path))[(UNK,)][0] == -99
-    path.write_text(ARPA.replace("<unk>", "<UNK>"))
+    path.write_text(ARPA.replace("<unk>", "<UNK>"), encoding="utf-8")
     assert as_table(read_arpa(path))[(UNK,)][0] == -1.5
 
 
 def test_n_grams_that_srilm_pruned_are_filled_in(tmp_path: Path) -> None:
     """Without `a b` and `<s> a` the trigram has neither its first nor its last words; all scores are the formula's."""
     path = tmp_path / "lm.arpa"
-    path.write_text(ARPA.replace("-0.2\ta b\n", "").replace("-0.3\t<s> a\t-0.4\n", "").replace("2=3", "2=1"))
+    path.write_text(
+        ARPA.replace("-0.2\ta b\n", "").replace("-0.3\t<s> a\t-0.4\n", "").replace("2=3", "2=1"), encoding="utf-8"
+    )
     model = read_arpa(path)
     table = as_table(model)
     assert model.counts == [5, 3, 1]

@@ -145,7 +145,7 @@ def test_a_saved_model_scores_the_same(cell: str, tied: bool, tmp_path: Path) ->
     assert not loaded.training
     assert loaded.config == lm.config
     assert (loaded.head.weight is loaded.embedding.weight) is tied
-    assert (tmp_path / "README.md").read_text() == "a card"
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "a card"
 
 
 def test_a_saved_model_of_subwords_encodes_the_same(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def damage(folder: Path, name: str, text: str | None) -> None:
     if text is None:
         (folder / name).unlink()
     else:
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_sentences_begin_with_the_prompt_and_a_seed_repeats_them() -> None:
 
 def recipe_values(folder: Path, **changes: Any) -> dict[str, Any]:
     """Values of a recipe that learns the four sentences exactly."""
-    (folder / "text.txt").write_text("\n".join(SENTENCES) + "\n")
+    (folder / "text.txt").write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
     text = str(folder / "text.txt")
     values = {
         "name": "sayings",
@@ -242,7 +242,7 @@ def recipe_values(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def recipe_of(folder: Path, **changes: Any) -> RecurrentLMRecipe:
-    (folder / "train.yaml").write_text(yaml.safe_dump(recipe_values(folder, **changes)))
+    (folder / "train.yaml").write_text(yaml.safe_dump(recipe_values(folder, **changes)), encoding="utf-8")
     return load_recipe_of(RecurrentLMRecipe, folder / "train.yaml")
 
 
@@ -260,11 +260,11 @@ def test_it_learns_four_sentences_by_heart(kind: str, tmp_path: Path, capsys: py
     assert set(generate(lm, count=40, seed=1, temperature=0.5)) == set(SENTENCES)
     for name in ("recipe.yaml", "learning_curve.png", "results.json", "checkpoints/last.ckpt"):
         assert (result.folder / name).stat().st_size > 0, name
-    values = json.loads((result.folder / "results.json").read_text())["valid"]
+    values = json.loads((result.folder / "results.json").read_text(encoding="utf-8"))["valid"]
     assert values["per_word"] == pytest.approx(lm.perplexity(SENTENCES).per_word)
     logged = read_metrics(result.folder)
     assert min(logged["valid_perplexity"].values()) == pytest.approx(result.valid.per_word, rel=0.02)
-    assert "perplexity per word" in (result.model / "README.md").read_text()
+    assert "perplexity per word" in (result.model / "README.md").read_text(encoding="utf-8")
     out = capsys.readouterr().out
     assert "valid_perplexity" in out and "valid_wer" not in out
 
@@ -316,10 +316,10 @@ def test_a_run_is_not_written_over(tmp_path: Path) -> None:
 def test_texts_may_be_packed_or_manifests_and_held_out_sentences_stay_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with gzip.open(tmp_path / "packed.txt.gz", "wt") as file:
+    with gzip.open(tmp_path / "packed.txt.gz", "wt", encoding="utf-8") as file:
         file.write("no news is good news\nwait and see\n" + "long " * 30)
     row = {"audio_filepath": "a.wav", "duration": 1.0, "text": "NO NEWS IS GOOD NEWS"}
-    (tmp_path / "test.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "test.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     values = recipe_values(tmp_path)
     data = {
         **values["data"],
@@ -355,7 +355,7 @@ def test_nothing_to_train_on(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"each has more than data\.max_tokens"):
         SentenceDataset(["ABC ABC"], LETTERS, max_tokens=3)
     recipe = recipe_of(tmp_path)
-    Path(recipe.data.train[0]).write_text("\n \n")
+    Path(recipe.data.train[0]).write_text("\n \n", encoding="utf-8")
     with pytest.raises(DataError, match=r"data\.train: no sentence in"):
         train(recipe)
 
@@ -368,7 +368,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
 
 def test_a_recipe_reads_back_as_it_was_written(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path)
-    (tmp_path / "again.yaml").write_text(yaml.safe_dump(asdict(recipe)))
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(asdict(recipe)), encoding="utf-8")
     assert load_recipe_of(RecurrentLMRecipe, tmp_path / "again.yaml") == recipe
 
 
@@ -377,8 +377,8 @@ def test_the_recipe_loads_and_says_how_to_run_it() -> None:
     recipe = load_recipe_of(RecurrentLMRecipe, path)
     assert recipe.data.train and recipe.data.valid and recipe.data.test
     RecurrentLM(recipe.model, LETTERS)
-    assert "asr lm train recipes/lm/train.yaml" in path.read_text()
-    assert f"runs/{recipe.name}/model" in path.read_text()
+    assert "asr lm train recipes/lm/train.yaml" in path.read_text(encoding="utf-8")
+    assert f"runs/{recipe.name}/model" in path.read_text(encoding="utf-8")
 
 
 def test_the_commands_train_measure_and_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

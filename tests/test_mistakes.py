@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     for name, text in (("lm", "text.txt"), ("lower", "lower.txt")):
         words = ["lm", "build", str(folder / text), "--discount-fallback", "--output", str(folder / name)]
         assert main(words) == 0
@@ -125,9 +125,9 @@ def test_results_make_their_folders(tmp_path: Path) -> None:
     files = {option: tmp_path / "new" / option for option in ("json", "html", "hypotheses")}
     options = [word for option, path in files.items() for word in (f"--{option}", str(path))]
     assert main(["evaluate", "model", "good.jsonl", *options]) == 0
-    assert json.loads(files["json"].read_text())["wer"] == 0
-    assert json.loads(files["hypotheses"].read_text())["pred_text"] == "FACE A BEE"
-    assert "FACE" in files["html"].read_text()
+    assert json.loads(files["json"].read_text(encoding="utf-8"))["wer"] == 0
+    assert json.loads(files["hypotheses"].read_text(encoding="utf-8"))["pred_text"] == "FACE A BEE"
+    assert "FACE" in files["html"].read_text(encoding="utf-8")
 
 
 def test_what_the_system_refuses_is_one_message(

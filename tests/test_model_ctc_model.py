@@ -55,7 +55,7 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path, cmvn: str) -> None:
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "config.json", "model.safetensors", "tokens.txt", "README.md",
     }  # fmt: skip
-    assert (tmp_path / "model" / "README.md").read_text() == "# A card"
+    assert (tmp_path / "model" / "README.md").read_text(encoding="utf-8") == "# A card"
 
 
 def test_loads_without_lightning_and_without_unpickling(tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_broken_folders_say_what_is_wrong(tmp_path: Path, name: str, content: by
 
 def test_unknown_format_and_settings(tmp_path: Path) -> None:
     make().save(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "format": 99}))
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "format": 99}), encoding="utf-8")
     with pytest.raises(ModelError, match=r"has format 99.*update asr"):
         CTCModel.load(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({**config, "colour": "red"}))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "colour": "red"}), encoding="utf-8")
     with pytest.raises(ModelError, match="colour: unknown key"):
         CTCModel.load(tmp_path)
 

@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     make({}, {}).save(folder / "model", "# A card")
     (folder / "model" / "lm").mkdir()
-    (folder / "model" / "lm" / "words.arpa").write_text("a language model")
+    (folder / "model" / "lm" / "words.arpa").write_text("a language model", encoding="utf-8")
     assert main(["export", str(folder / "model"), "--output", str(folder / "onnx")]) == 0
     assert main(["export", str(folder / "model"), "--output", str(folder / "int8"), "--int8"]) == 0
     write_tones(folder)
@@ -133,7 +133,7 @@ def test_the_folder_is_whole(folder: Path) -> None:
         "lm",
     }
     assert (folder / "onnx" / "lm" / "words.arpa").is_file()
-    card = (folder / "int8" / "README.md").read_text()
+    card = (folder / "int8" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("# A card") and "int8" in card
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {"model", "onnx", "int8"}
 
@@ -211,7 +211,7 @@ def test_broken_folders_say_what_is_wrong(folder: Path, tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(whole)
     with pytest.raises(ModelError, match=r"tokens\.txt: the tokens cannot be read"):
         load_model_folder(tmp_path)
-    (tmp_path / "tokens.txt").write_text("<blank>\nA\n")
+    (tmp_path / "tokens.txt").write_text("<blank>\nA\n", encoding="utf-8")
     with pytest.raises(ModelError, match=r"tokens\.txt has 2 tokens, the model has 12"):
         load_model_folder(tmp_path)
     other = onnx.load_from_string(whole)

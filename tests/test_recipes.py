@@ -26,7 +26,7 @@ def test_recipe_builds(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     build_encoder(recipe.encoder, recipe.features.size)
     with quiet_lightning():
         build_trainer(recipe)
-    commands = path.read_text()
+    commands = path.read_text(encoding="utf-8")
     assert f"asr train recipes/{path.parent.name}/{path.name}" in commands
     assert f"runs/{recipe.name}/model" in commands or path.parent.name == "own_data"
     assert recipe.data.train and recipe.data.valid
@@ -40,7 +40,7 @@ def test_recipe_has_a_readme(folder: Path) -> None:
 
 def run(script: str, *words: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, str(RECIPES / script), *map(str, words)], capture_output=True, text=True, check=False
+        [sys.executable, str(RECIPES / script), *map(str, words)], capture_output=True, encoding="utf-8", check=False
     )
 
 

@@ -82,7 +82,7 @@ def test_unknown_scheme() -> None:
 
 def test_librispeech_is_english_already(mirror: Path) -> None:
     lists = sorted((mirror / "LibriSpeech").rglob("*.trans.txt"))
-    texts = [line.split(maxsplit=1)[1] for path in lists for line in path.read_text().splitlines()]
+    texts = [line.split(maxsplit=1)[1] for path in lists for line in path.read_text(encoding="utf-8").splitlines()]
     assert len(texts) > 500
     assert [normalise(text, "english") for text in texts] == texts
 
@@ -135,7 +135,7 @@ def test_configuration_mistakes() -> None:
 
 def test_saved_and_loaded(letters: CharacterTokenizer, tmp_path: Path) -> None:
     letters.save(tmp_path)
-    assert (tmp_path / "tokens.txt").read_text() == "<blank>\n<space>\nA\nB\nC\n"
+    assert (tmp_path / "tokens.txt").read_text(encoding="utf-8") == "<blank>\n<space>\nA\nB\nC\n"
     loaded = load_tokenizer(tmp_path, letters.to_config())
     assert isinstance(loaded, CharacterTokenizer) and loaded.tokens == letters.tokens
     assert load_tokenizer(tmp_path, {"kind": "characters", "unknown": "skip"}).reference("Ax") == "A"

@@ -29,14 +29,14 @@ KALDI = "<UNK>\tSPN\n!SIL SIL\nHELLO\tHH EH0 L OW1\nGOOSE\tG UW1 S\nGOOSE\tG UH0
 @pytest.fixture
 def cmudict(tmp_path: Path) -> Path:
     path = tmp_path / "cmudict.dict"
-    path.write_text(CMUDICT)
+    path.write_text(CMUDICT, encoding="utf-8")
     return path
 
 
 @pytest.fixture
 def kaldi(tmp_path: Path) -> Path:
     path = tmp_path / "kaldi.txt"
-    path.write_text(KALDI)
+    path.write_text(KALDI, encoding="utf-8")
     return path
 
 
@@ -116,7 +116,7 @@ def test_words_without_pronunciation_are_named_or_skipped(cmudict: Path) -> None
 
 def test_another_languages_phones(tmp_path: Path) -> None:
     path = tmp_path / "polish.txt"
-    path.write_text("kot k o t\nnie ni e1\n")
+    path.write_text("kot k o t\nnie ni e1\n", encoding="utf-8")
     tokenizer = build_tokenizer(TokenizerConfig(kind="phones", lexicon=[str(path)]), ["kot nie"])
     assert tokenizer.tokens == ["<blank>", "e1", "k", "ni", "o", "t"]
     with pytest.raises(TextError, match="English has not: e1 k ni o t.*g2p to false"):
@@ -151,7 +151,7 @@ def test_real_lexicons(mirror: Path) -> None:
     assert len(cmudict) > 125_000 and len(own) > 2_500
     for lexicon in (cmudict, own):
         assert {phone for said in lexicon.values() for one in said for phone in one} == set(PHONES)
-    lines = (mirror / "speechocean762" / "train" / "text").read_text().splitlines()
+    lines = (mirror / "speechocean762" / "train" / "text").read_text(encoding="utf-8").splitlines()
     texts = [line.split(maxsplit=1)[1] for line in lines]
     tokenizer = PhoneTokenizer.build(texts, [mirror / "speechocean762" / "resource" / "lexicon.txt"])
     assert tokenizer.reference(texts[0]) == "W IY K AO L IH T B EH R"

@@ -26,15 +26,15 @@ def test_ddp_trains_and_validates_on_the_whole_corpus(tmp_path: Path) -> None:
         "devices": 2,
         "strategy": "ddp",
     }
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "asr", "train", str(tmp_path / "train.yaml")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     metrics = read_metrics(tmp_path / "run")
     # Five sentences, a batch each: three steps of two ranks, of which one batch is a repetition.
     assert max(metrics["train_loss"]) + 1 == 9
-    results = json.loads((tmp_path / "run" / "results.json").read_text())["valid"]
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["valid"]
     assert results["utterances"] == 5 and results["words"] == 13
     # What the ranks gathered is what one process finds alone with the same weights.
     assert min(metrics["valid_wer"].values()) >= results["wer"]

@@ -10,7 +10,7 @@ from asr.training.recipe import RecipeConfig, load_recipe, to_yaml
 
 def recipe_file(folder: Path, text: str) -> Path:
     path = folder / "train.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -52,6 +52,15 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     assert "schedule.name: found 'cosine'" in message and "warmup_cosine" in message
     assert "batch: unknown key" in message
     assert "optimizer.lr: found 'fast'" in message
+
+
+def test_recipes_are_utf_8_whatever_the_system_prefers(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_bytes("name: Übung\n".encode("utf-8-sig"))
+    assert load_recipe(path).name == "Übung"
+    path.write_bytes("name: Übung\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match="train.yaml: not valid YAML.*utf-8"):
+        load_recipe(path)
 
 
 def test_unknown_trainer_arguments_are_named(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def test_learns_four_sentences_exactly_and_leaves_a_whole_run(tmp_path: Path) ->
     for name in ("recipe.yaml", "learning_curve.png", "samples.txt", "results.json", "checkpoints/last.ckpt"):
         assert (result.folder / name).stat().st_size > 0, name
     assert list((result.folder / "tensorboard").glob("events*"))
-    assert json.loads((result.folder / "results.json").read_text())["valid"]["wer"] == 0
-    assert "WER" in (result.model / "README.md").read_text()
+    assert json.loads((result.folder / "results.json").read_text(encoding="utf-8"))["valid"]["wer"] == 0
+    assert "WER" in (result.model / "README.md").read_text(encoding="utf-8")
     assert read_metrics(result.folder)["gradient_norm"]
     with pytest.raises(ConfigError, match="--resume"):
         train(recipe)
@@ -79,7 +79,7 @@ train(load_recipe(sys.argv[1]), resume=len(sys.argv) > 2)
 
 def run(recipe: Path, *words: str) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with recipe.with_suffix(".log").open("w") as log:
+    with recipe.with_suffix(".log").open("w", encoding="utf-8") as log:
         return subprocess.Popen([sys.executable, "-c", RUN, str(recipe), *words], env=environment, stderr=log)
 
 
@@ -97,18 +97,20 @@ def test_killed_and_resumed_gives_the_losses_of_an_uninterrupted_run(tmp_path: P
     recipes = {}
     for name in ("whole", "killed"):
         recipes[name] = tmp_path / f"{name}.yaml"
-        recipes[name].write_text(yaml.safe_dump({**values, "output": str(tmp_path / name)}))
+        recipes[name].write_text(yaml.safe_dump({**values, "output": str(tmp_path / name)}), encoding="utf-8")
     process = run(recipes["killed"])
     last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120
     while not (last.is_file() and torch.load(last, weights_only=True)["global_step"] >= 9):
-        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "killed.log").read_text()
+        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "killed.log").read_text(
+            encoding="utf-8"
+        )
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     at_kill = read_metrics(tmp_path / "killed").get("train_loss", {})
     for name, process in (("killed", run(recipes["killed"], "resume")), ("whole", run(recipes["whole"]))):
-        assert process.wait() == 0, (tmp_path / f"{name}.log").read_text()
+        assert process.wait() == 0, (tmp_path / f"{name}.log").read_text(encoding="utf-8")
     assert len(at_kill) < 32
     whole, killed = (read_metrics(tmp_path / name) for name in ("whole", "killed"))
     assert len(whole["train_loss"]) == 32

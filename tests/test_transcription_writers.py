@@ -95,9 +95,9 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Path, "replace", fails)
         write(path, "new")
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     write(path, "new")
-    assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == [("a.txt", "new")]
+    assert [(file.name, file.read_text(encoding="utf-8")) for file in path.parent.iterdir()] == [("a.txt", "new")]
 
 
 @pytest.mark.parametrize("ending", ["srt", "vtt"])
@@ -108,7 +108,7 @@ def test_ffmpeg_reads_the_subtitles(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{ending}"
     write(path, WRITERS[ending](transcript, "a"))
     command = ["ffprobe", "-v", "warning", "-show_entries", "packet=pts_time,duration_time", "-of", "json", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert done.stderr == ""
     packets = json.loads(done.stdout)["packets"]
     read = [round(1000 * float(item[key])) for item in packets for key in ("pts_time", "duration_time")]
@@ -120,9 +120,9 @@ def test_sclite_scores_the_ctm(tmp_path: Path) -> None:
     sclite = ["sclite"] if shutil.which("sclite") else ["sctk", "sclite"]
     if not shutil.which(sclite[0]):
         pytest.skip("no sclite (Debian package sctk)")
-    (tmp_path / "hyp.ctm").write_text(WRITERS["ctm"](TRANSCRIPT, "call"))
-    (tmp_path / "ref.stm").write_text("call 1 speaker 0.0 4000.0 HELLO THERE AGAIN\n")
+    (tmp_path / "hyp.ctm").write_text(WRITERS["ctm"](TRANSCRIPT, "call"), encoding="utf-8")
+    (tmp_path / "ref.stm").write_text("call 1 speaker 0.0 4000.0 HELLO THERE AGAIN\n", encoding="utf-8")
     command = [*sclite, "-r", "ref.stm", "stm", "-h", "hyp.ctm", "ctm", "-o", "rsum", "stdout"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True)
     total = next(line for line in done.stdout.splitlines() if "| Sum" in line)
     assert [int(word) for word in total.replace("|", " ").split()[1:8]] == [1, 3, 2, 1, 0, 0, 1]

@@ -273,7 +273,8 @@ def _probe_with_ffmpeg(path: Path, error: Exception) -> tuple[int, int, float | 
         ) from error
     wanted = "stream=sample_rate,channels,duration:format=format_name,duration"
     command = ["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", wanted, "-of", "json"]
-    probe = subprocess.run([*command, str(path.absolute())], capture_output=True, text=True, check=False)
+    command.append(str(path.absolute()))
+    probe = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     found = json.loads(probe.stdout or "{}")
     if probe.returncode or not found.get("streams"):
         raise AudioError(f"{path}: not audio, or damaged: {_last_line(probe.stderr) or 'no audio track'}") from error

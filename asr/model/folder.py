@@ -29,9 +29,9 @@ def write_config(folder: Path, kind: Kind, config: dict[str, Any], tokenizer: To
     folder.mkdir(parents=True, exist_ok=True)
     mark = {"kind": kind.mark} if kind.mark else {}
     config = {"format": FORMAT, **mark, **config, "tokenizer": tokenizer.to_config()}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     tokenizer.save(folder)
-    (folder / "README.md").write_text(card or f"A {kind.name} made with {kind.command}.\n")
+    (folder / "README.md").write_text(card or f"A {kind.name} made with {kind.command}.\n", encoding="utf-8")
 
 
 def let_all_read(weights: Path | str) -> None:
@@ -52,7 +52,7 @@ def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
         raise ModelError(f"{folder}: not a {kind.name} folder: it lacks {', '.join(missing)}")
     path = folder / "config.json"
     try:
-        config: dict[str, Any] = json.loads(path.read_text())
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         mark, version = config.pop("kind", None), config.pop("format", None)
         config.setdefault("tokenizer", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:

@@ -109,7 +109,7 @@ class SampleHypotheses(pl.Callback):
         if trainer.sanity_checking or not trainer.is_global_zero or not samples:
             return
         lines = [f"{name}\n  reference   {ref}\n  hypothesis  {hyp}" for name, ref, hyp in samples]
-        with (Path(trainer.default_root_dir) / "samples.txt").open("a") as file:
+        with (Path(trainer.default_root_dir) / "samples.txt").open("a", encoding="utf-8") as file:
             file.write(f"epoch {trainer.current_epoch}\n" + "\n".join(lines) + "\n\n")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
@@ -144,7 +144,7 @@ def read_metrics(folder: Path) -> dict[str, dict[int, float]]:
     metrics: dict[str, dict[int, float]] = {}
     versions = (folder / "csv").glob("version_*/metrics.csv")
     for path in sorted(versions, key=lambda path: int(path.parent.name.removeprefix("version_"))):
-        with path.open() as file:
+        with path.open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 for name, value in row.items():
                     if value:

@@ -101,7 +101,7 @@ def load_recipe_of(kind: type[Recipe], path: Path | str, overrides: list[str] | 
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        values = yaml.safe_load(path.read_bytes()) or {}
     except OSError as error:
         raise ConfigError(f"{path}: the recipe cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:

@@ -199,7 +199,7 @@ def train(recipe: RecurrentLMRecipe, resume: bool = False) -> Result | None:
     result = Result(recipe.folder, recipe.folder / "model", valid, test)
     model.save(result.model, card(recipe, model, result, train_set))
     values = {"valid": valid.to_dict(), "test": test.to_dict() if test else None}
-    (result.folder / "results.json").write_text(json.dumps(values, indent=2) + "\n")
+    (result.folder / "results.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     return result
 
 

@@ -166,7 +166,7 @@ def split_usable(
 def write_recipe(recipe: RunConfig) -> None:
     """Make the run's folder, with recipe.yaml in it."""
     recipe.folder.mkdir(parents=True, exist_ok=True)
-    (recipe.folder / "recipe.yaml").write_text(to_yaml(recipe))
+    (recipe.folder / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
 
 
 @rank_zero_only
@@ -174,7 +174,7 @@ def _write_start(recipe: RecipeConfig, excluded: list[tuple[Utterance, str]], us
     """recipe.yaml and excluded.tsv."""
     write_recipe(recipe)
     path = recipe.folder / "excluded.tsv"
-    path.write_text("".join(f"{row.id}\t{reason}\n" for row, reason in excluded))
+    path.write_text("".join(f"{row.id}\t{reason}\n" for row, reason in excluded), encoding="utf-8")
     if excluded:
         print(f"left out {len(excluded)} of {usable + len(excluded)} training utterances: {path} says why")
 
@@ -274,7 +274,7 @@ def finish(
     folder = recipe.folder
     model.save(folder / "model", model_card(recipe, model, scored, test, count, seconds))
     results = {"valid": scored.to_dict(), "test": test.to_dict() if test else None}
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return Result(folder, folder / "model", scored, test)
 
 
