@@ -276,6 +276,7 @@ def test_the_prior_is_taken_off_each_token() -> None:
     decoder = BeamDecoder(LETTERS, 0.04, n_best=10, log_prior=prior, prior_weight=0.5)
     assert decode(decoder, log_probs) == decode(plain, log_probs - 0.5 * np.array(prior, np.float32))
     assert decode(decoder.weighted(1.0, 0.0, 0.0), log_probs) == decode(plain, log_probs)
+    assert decode(plain.weighted(1.0, 0.0, 0.5, log_prior=prior), log_probs) == decode(decoder, log_probs)
     silence = np.log(np.full((9, 1), 1.0, np.float32) * np.array([0.6, 0.1, 0.1, 0.1, 0.1], np.float32))
     assert next(iter(decode(plain, silence))) == next(iter(decode(decoder, silence))) == ""
     assert next(iter(decode(plain, silence - 0.5 * np.array(prior, np.float32)))) != ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,13 +10,12 @@ from torch import Tensor
 
 from asr.data.batches import SpeechDataset
 from asr.data.manifest import Utterance
-from asr.decoders import Hypothesis
+from asr.decoders import Decoder, Hypothesis
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.evaluation.emissions import emissions
 from asr.evaluation.scoring import ErrorCounts, count_errors
 
 if TYPE_CHECKING:
-    from asr.decoders.beam import BeamDecoder
     from asr.lm.recurrent import RecurrentLM
     from asr.model.contract import AcousticModel
 
@@ -53,16 +52,19 @@ def tune(
 
     # What can be wrong with the settings shows before the network runs.
     searching = replace(settings, rescoring_lm="", log_prior=(), prior_weight=0.0)
-    decoder: Any = build_decoder(model.tokenizer, model.seconds_per_frame, searching)
+    decoder = build_decoder(model.tokenizer, model.seconds_per_frame, searching)
     rescorer = RecurrentLM.load(settings.rescoring_lm) if settings.rescoring_lm else None
     dataset = SpeechDataset(utterances, None, model.sample_rate)
     batches = [(rows, log_probs.cpu(), frames) for rows, log_probs, frames in emissions(model, dataset)]
     settings = replace(settings, log_prior=log_prior(batches))
-    decoder.log_prior = np.array(settings.log_prior, np.float32)
     tried: dict[Point, ErrorCounts] = {}
 
+    def weighted(point: Point) -> Decoder:
+        lm_weight, word_insertion_score, prior_weight = point
+        return decoder.weighted(lm_weight, word_insertion_score, prior_weight, log_prior=settings.log_prior)
+
     def errors(point: Point) -> int:
-        decoded = _decode(decoder.weighted(*point), batches)
+        decoded = _decode(weighted(point), batches)
         tried[point] = count_errors(dataset.references, [decoded[i][0].text for i in range(len(dataset))])
         progress(point, tried[point])
         return tried[point].errors
@@ -72,7 +74,7 @@ def tune(
     settings = replace(settings, lm_weight=point[0], word_insertion_score=point[1], prior_weight=point[2])
     best = tried[point]
     if rescorer:
-        settings, best = _tune_rescoring(decoder.weighted(*point), rescorer, batches, dataset.references, settings)
+        settings, best = _tune_rescoring(weighted(point), rescorer, batches, dataset.references, settings)
     greedy = None
     if model.tokenizer.kind != "phones":
         decoded = _decode(build_decoder(model.tokenizer, model.seconds_per_frame, DecoderSettings()), batches)
@@ -111,7 +113,7 @@ def log_prior(batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> tuple[floa
     return tuple(round(value, 4) for value in prior.log().tolist())
 
 
-def _decode(decoder: Any, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> dict[int, list[Hypothesis]]:
+def _decode(decoder: Decoder, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> dict[int, list[Hypothesis]]:
     found: dict[int, list[Hypothesis]] = {}
     for rows, log_probs, frames in batches:
         found.update(zip(rows, decoder(log_probs, frames), strict=True))
@@ -119,7 +121,7 @@ def _decode(decoder: Any, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -
 
 
 def _tune_rescoring(
-    decoder: "BeamDecoder",
+    decoder: Decoder,
     rescorer: "RecurrentLM",
     batches: Sequence[tuple[list[int], Tensor, Tensor]],
     references: list[str],

@@ -59,8 +59,7 @@ class Transcriber:
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
         self.model = model.eval()
         self.decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
-        narrowed = getattr(self.decoder, "narrowed", None)  # not by its class: loading beam search takes a second
-        self.quick: Decoder = narrowed(QUICK_BEAM) if narrowed else self.decoder
+        self.quick = self.decoder.narrowed(QUICK_BEAM)
         self.precision = precision
         self.batch_seconds = batch_seconds
         if precision != "fp32":
