@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from asr.commands import prepare as command
 from asr.data import corpora, manifest, prepare
 from asr.data.corpora.base import Archive
 from asr.data.corpora.folder import divide
@@ -37,8 +38,8 @@ def write_wav(path: Path, seconds: float = 0.5) -> Path:
 
 def asr_prepare(*words: object) -> int:
     parser = argparse.ArgumentParser()
-    prepare.add_arguments(parser)
-    return prepare.run(parser.parse_args([str(word) for word in words]))
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(word) for word in words]))
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def test_the_list_tells_licences(capsys: pytest.CaptureFixture[str]) -> None:
 def test_importing_is_cheap() -> None:
     heavy = "{'torch', 'numpy', 'soundfile', 'librosa', 'tqdm'} & sys.modules.keys()"
     code = (
-        "import sys, asr.data.prepare, argparse; asr.data.prepare.add_arguments(argparse.ArgumentParser()); "
+        "import sys, argparse, asr.commands.prepare; asr.commands.prepare.add_arguments(argparse.ArgumentParser()); "
         f"print({heavy})"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
