@@ -160,9 +160,9 @@ class BeamDecoder(Decoder):
         values = log_probs.detach().float().cpu().numpy()
         utterances = [values[i, :count] for i, count in enumerate(num_frames.tolist())]
         if self.threads == 1 or len(utterances) == 1:
-            return [self._decode(frames) for frames in utterances]
+            return [self._search(frames) for frames in utterances]
         with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(self._decode, utterances))
+            return list(pool.map(self._search, utterances))
 
     # ------------------------------------------------------------------------------------------------- preparation
 
@@ -205,7 +205,7 @@ class BeamDecoder(Decoder):
 
     # ------------------------------------------------------------------------------------------------------ results
 
-    def _decode(self, frames: np.ndarray) -> list[Hypothesis]:
+    def _search(self, frames: np.ndarray) -> list[Hypothesis]:
         """frames (T, V)."""
         blank = self.tokenizer.blank_id
         silent = self.prior_weight and (frames.argmax(axis=1) == blank).all()

@@ -23,7 +23,7 @@ Point = tuple[float, ...]
 STEPS = (0.4, 1.0, 0.3)  # first steps of lm_weight, word_insertion_score and prior_weight
 RESCORING_STEPS = (0.2, 0.5, 0.4)  # of the first two and of rescoring_weight
 HALVINGS = 3
-UNHEARD = 1e-5  # prior of tokens that are never heard: no token is divided by 0
+RAREST = 1e-5  # prior of tokens that the network never finds: no token is divided by 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def tune(
         return decoder.weighted(lm_weight, word_insertion_score, prior_weight, log_prior=settings.log_prior)
 
     def errors(point: Point) -> int:
-        decoded = _decode(weighted(point), batches)
+        decoded = _decode_all(weighted(point), batches)
         tried[point] = count_errors(dataset.references, [decoded[i][0].text for i in range(len(dataset))])
         progress(point, tried[point])
         return tried[point].errors
@@ -77,7 +77,7 @@ def tune(
         settings, best = _tune_rescoring(weighted(point), rescorer, batches, dataset.references, settings)
     greedy = None
     if model.tokenizer.kind != "phones":
-        decoded = _decode(build_decoder(model.tokenizer, model.seconds_per_frame, DecoderSettings()), batches)
+        decoded = _decode_all(build_decoder(model.tokenizer, model.seconds_per_frame, DecoderSettings()), batches)
         greedy = count_errors(dataset.references, [decoded[i][0].text for i in range(len(dataset))])
     return Tuned(settings, greedy, best, tried)
 
@@ -109,11 +109,11 @@ def pattern_search(errors: Callable[[Point], int], start: Point, steps: Point, h
 def log_prior(batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> tuple[float, ...]:
     """ln of the mean probability that each token has over all frames of `emissions`."""
     frames = torch.cat([row[:count] for _, rows, counts in batches for row, count in zip(rows, counts, strict=True)])
-    prior = frames.double().exp().mean(0).clamp_min(UNHEARD)
+    prior = frames.double().exp().mean(0).clamp_min(RAREST)
     return tuple(round(value, 4) for value in prior.log().tolist())
 
 
-def _decode(decoder: Decoder, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> dict[int, list[Hypothesis]]:
+def _decode_all(decoder: Decoder, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> dict[int, list[Hypothesis]]:
     found: dict[int, list[Hypothesis]] = {}
     for rows, log_probs, frames in batches:
         found.update(zip(rows, decoder(log_probs, frames), strict=True))
@@ -127,7 +127,7 @@ def _tune_rescoring(
     references: list[str],
     settings: DecoderSettings,
 ) -> tuple[DecoderSettings, ErrorCounts]:
-    decoded = _decode(decoder.listing(settings.rescoring_size), batches)
+    decoded = _decode_all(decoder.listing(settings.rescoring_size), batches)
     lists = [decoded[i] for i in range(len(references))]
     texts = sorted({h.text for hypotheses in lists for h in hypotheses})
     scores = dict(zip(texts, rescorer.score(texts), strict=True))
