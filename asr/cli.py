@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 
 from asr import __version__, commands
-from asr.data import prepare
 from asr.errors import UserError
 
 
@@ -24,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_line, module in (
-        ("prepare", "make manifests of a public corpus or of your own folder", prepare),
+        ("prepare", "make manifests of a public corpus or of your own folder", commands.prepare),
         ("info", "what manifests hold, and everything suspicious in them; what a model is", commands.info),
         ("train", "train a recogniser from a recipe", commands.train),
         ("transcribe", "audio files to text", commands.transcribe),

@@ -150,12 +150,12 @@ def score(rows: Sequence[Utterance], texts: Sequence[str], seconds: float, phone
     hypotheses = list(texts) if phones else [normalise(text, "english") for text in texts]
     audio_seconds = sum(row.duration for row in rows)
     if phones:
-        said = [_phones(phones, text) for text in references]
-        kept = [i for i, text in enumerate(said) if text is not None]
+        pronounced = [_phones(phones, text) for text in references]
+        kept = [i for i, text in enumerate(pronounced) if text is not None]
         # RTF stays that of all: it is not known for each.
         seconds *= sum(rows[i].duration for i in kept) / audio_seconds
         rows, hypotheses = [rows[i] for i in kept], [hypotheses[i] for i in kept]
-        references = [text for text in said if text is not None]
+        references = [text for text in pronounced if text is not None]
         audio_seconds = sum(row.duration for row in rows)
     return Evaluation(
         utterances=list(rows),
@@ -183,10 +183,10 @@ def run(rows: list[Utterance], degrade: Degrade, systems: dict[str, Recognise]) 
     seconds = dict.fromkeys(systems, 0.0)
     for row in tqdm(rows, unit="utt", disable=None, leave=False):
         waveform, _ = load_audio(row.audio_filepath, RATE, offset=row.offset, duration=row.duration)
-        heard = as_16_bit(degrade(waveform, row))
+        samples = as_16_bit(degrade(waveform, row))
         for name, recognise in systems.items():
             started = time.process_time()
-            texts[name].append(recognise(heard))
+            texts[name].append(recognise(samples))
             seconds[name] += time.process_time() - started
     return {name: (texts[name], seconds[name]) for name in systems}
 

@@ -84,9 +84,9 @@ def test_excluded_sentences_are_left_out_and_counted(text: str, tmp_path: Path, 
     kept = [line for line in lines(1) if line not in test]
     removed = 500 - len(kept)
     assert removed >= 7
-    said = capsys.readouterr().out
-    assert f"left out {removed} lines" in said
-    assert f"checked: none of the {len(set(test))} excluded sentences is in the text" in said
+    printed = capsys.readouterr().out
+    assert f"left out {removed} lines" in printed
+    assert f"checked: none of the {len(set(test))} excluded sentences is in the text" in printed
     assert report(out)["sources"][0]["excluded"] == report(out)["excluded_found"] == removed
     clean = write(tmp_path / "clean.txt", kept)
     assert main(["lm", "build", clean, "--output", str(tmp_path / "clean")]) == 0

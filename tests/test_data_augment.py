@@ -198,8 +198,8 @@ def test_silence_stays_and_a_silent_room_is_no_room(waveform: np.ndarray, room: 
 def test_rooms_come_with_their_probability(sounds: Path) -> None:
     augmenter = Augmenter(replace(CLEAN, rooms=RoomConfig(str(sounds / "rooms"), probability=0.3)), RATE)
     rng, speech = np.random.default_rng(3), white(0.05)
-    heard = sum(not np.array_equal(augmenter(speech, rng), speech) for _ in range(1000))
-    assert abs(heard / 1000 - 0.3) < 0.06
+    changed = sum(not np.array_equal(augmenter(speech, rng), speech) for _ in range(1000))
+    assert abs(changed / 1000 - 0.3) < 0.06
 
 
 def test_of_an_array_of_microphones_the_first_is_used(tmp_path: Path) -> None:
@@ -316,8 +316,8 @@ def test_noises_and_rooms_of_the_mirror(mirror: Path) -> None:
     assert (len(augmenter.noises.files), len(augmenter.rooms.files)) == (400, 4)
     rng = np.random.default_rng(0)
     for _ in range(5):
-        heard = augmenter(white(1.0), rng, speed=1.0)
-        assert np.isfinite(heard).all() and power(heard) > power(white(1.0)) / 2
+        augmented = augmenter(white(1.0), rng, speed=1.0)
+        assert np.isfinite(augmented).all() and power(augmented) > power(white(1.0)) / 2
 
 
 # ------------------------------------------------------------------------------------------------------- SpecAugment

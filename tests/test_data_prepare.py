@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from asr.commands import prepare as command
 from asr.data import corpora, manifest, prepare
 from asr.data.corpora.base import Archive
 from asr.data.corpora.folder import divide
@@ -37,8 +38,8 @@ def write_wav(path: Path, seconds: float = 0.5) -> Path:
 
 def asr_prepare(*words: object) -> int:
     parser = argparse.ArgumentParser()
-    prepare.add_arguments(parser)
-    return prepare.run(parser.parse_args([str(word) for word in words]))
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(word) for word in words]))
 
 
 @pytest.fixture
@@ -104,17 +105,17 @@ def test_downloads_what_is_needed(digits: Path, tmp_path: Path, monkeypatch: pyt
         archive = Archive(f"http://127.0.0.1:{server.server_port}/digits.tar.gz", size=size)
         corpus = replace(corpora.get("fsdd"), archives=(archive,))
         monkeypatch.setattr(prepare, "get", lambda name: corpus)
-        told: list[str] = []
-        prepare.prepare("fsdd", tmp_path / "out", progress=False, report=told.append)
+        printed: list[str] = []
+        prepare.prepare("fsdd", tmp_path / "out", progress=False, report=printed.append)
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
-    assert told[0].startswith("Free Spoken Digit Dataset (CC BY-SA 4.0): 1 archive, 0.0 GB,")
+    assert printed[0].startswith("Free Spoken Digit Dataset (CC BY-SA 4.0): 1 archive, 0.0 GB,")
     assert (tmp_path / "out" / "download" / "digits.tar.gz").is_file()
     # unpacked once, the archive is not needed again: neither the server nor its copy
     (tmp_path / "out" / "download" / "digits.tar.gz").unlink()
-    assert prepare.prepare("fsdd", tmp_path / "out", progress=False, report=told.append).keys() == {
+    assert prepare.prepare("fsdd", tmp_path / "out", progress=False, report=printed.append).keys() == {
         "train",
         "dev",
         "test",
@@ -127,8 +128,8 @@ def test_bad_utterances_are_listed_and_the_rest_prepared(
     (digits / "recordings" / "1_theo_0.wav").write_bytes(b"no sound")
     output = tmp_path / "out"
     assert asr_prepare("fsdd", "--source", digits, "--output", output) == 0
-    told = capsys.readouterr().out
-    assert "test: 2 utterances" in told and "(1 skipped:" in told and "skipped 1_theo_0: " in told
+    printed = capsys.readouterr().out
+    assert "test: 2 utterances" in printed and "(1 skipped:" in printed and "skipped 1_theo_0: " in printed
     listed = (output / "test.skipped.tsv").read_text(encoding="utf-8").splitlines()
     assert listed[0] == "id\taudio\treason" and listed[1].startswith("1_theo_0\t") and len(listed) == 2
     # put right, the list goes away
@@ -155,18 +156,18 @@ def test_characters_outside_the_scheme_are_skipped_with_the_reason(tmp_path: Pat
     (root / "train.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     for number in (1, 2):
         write_wav(root / "clips" / f"common_voice_en_{number}.wav")
-    told: list[str] = []
-    found = prepare.prepare("common_voice", tmp_path / "out", root, report=told.append)
+    printed: list[str] = []
+    found = prepare.prepare("common_voice", tmp_path / "out", root, report=printed.append)
     assert [row.text for row in manifest.read(found["train"])] == ["IT'S FINE ISN'T IT"]
-    assert "skipped common_voice_en_2: " in told[0] and "漢" in told[0]
+    assert "skipped common_voice_en_2: " in printed[0] and "漢" in printed[0]
 
 
 def test_missing_audio_is_skipped_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("LJ001-0001|One.|One.\nLJ001-0002|Two.|Two.\n", encoding="utf-8")
     write_wav(tmp_path / "wavs" / "LJ001-0001.wav")
-    told: list[str] = []
-    prepare.prepare("ljspeech", tmp_path / "out", tmp_path, ["all"], report=told.append)
-    assert "skipped LJ001-0002: no audio file LJ001-0002.wav, nor one of another format" in told[0]
+    printed: list[str] = []
+    prepare.prepare("ljspeech", tmp_path / "out", tmp_path, ["all"], report=printed.append)
+    assert "skipped LJ001-0002: no audio file LJ001-0002.wav, nor one of another format" in printed[0]
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -209,15 +210,15 @@ def test_missing_sources_say_what_is_expected(tmp_path: Path) -> None:
 
 def test_the_list_tells_licences(capsys: pytest.CaptureFixture[str]) -> None:
     assert asr_prepare("--list") == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for name in corpora.CORPORA:
-        assert f"{name}: {corpora.get(name).title}\n  licence: {corpora.get(name).licence}" in told
+        assert f"{name}: {corpora.get(name).title}\n  licence: {corpora.get(name).licence}" in printed
 
 
 def test_importing_is_cheap() -> None:
     heavy = "{'torch', 'numpy', 'soundfile', 'librosa', 'tqdm'} & sys.modules.keys()"
     code = (
-        "import sys, asr.data.prepare, argparse; asr.data.prepare.add_arguments(argparse.ArgumentParser()); "
+        "import sys, argparse, asr.commands.prepare; asr.commands.prepare.add_arguments(argparse.ArgumentParser()); "
         f"print({heavy})"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8").stdout == "set()\n"
@@ -258,9 +259,9 @@ def test_folders_as_speakers_and_text_as_it_stands(recordings: Path, tmp_path: P
 
 def test_audio_without_a_transcript_is_skipped(recordings: Path, tmp_path: Path) -> None:
     (recordings / "ann" / "1.txt").unlink()
-    told: list[str] = []
-    prepare.prepare_folder(recordings, tmp_path / "out", report=told.append)
-    assert told[0].startswith("all: 3 utterances") and "skipped ann/1: " in told[0]
+    printed: list[str] = []
+    prepare.prepare_folder(recordings, tmp_path / "out", report=printed.append)
+    assert printed[0].startswith("all: 3 utterances") and "skipped ann/1: " in printed[0]
 
 
 def test_a_table_is_found_and_its_columns_guessed(recordings: Path, tmp_path: Path) -> None:
@@ -375,10 +376,10 @@ def test_mirror_yesno(mirror: Path, tmp_path: Path) -> None:
 
 
 def test_mirror_cathy(mirror: Path, tmp_path: Path) -> None:
-    told: list[str] = []
+    printed: list[str] = []
     fractions = (0.8, 0.1, 0.1)
     found = prepare.prepare_folder(
-        mirror / "cathy", tmp_path, text_scheme="english", fractions=fractions, report=told.append
+        mirror / "cathy", tmp_path, text_scheme="english", fractions=fractions, report=printed.append
     )
     parts = {split: manifest.read(path) for split, path in found.items()}
     assert sum(len(part) for part in parts.values()) == 1620

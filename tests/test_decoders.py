@@ -103,6 +103,15 @@ def test_silence_is_the_empty_hypothesis(decoder: Decoder, frames: int) -> None:
     assert best.confidence == 1.0
 
 
+def test_narrowed_weighted_and_listing_give_a_decoder_and_leave_the_first_as_it_is(decoder: Decoder) -> None:
+    log_probs = spelt(LETTERS, "AB  CAA_A  B")
+    before = decode_one(decoder, log_probs)
+    for changed in (decoder.narrowed(1), decoder.weighted(0.5, 3.0, 0.0), decoder.listing(7)):
+        assert isinstance(changed, Decoder) and changed.unit == decoder.unit == "token"
+        assert decode_one(changed, log_probs).text == "AB CAA B"
+    assert decode_one(decoder, log_probs) == before
+
+
 def test_no_utterances_give_no_results(decoder: Decoder) -> None:
     assert decoder(torch.zeros(0, 7, 5), torch.zeros(0, dtype=torch.int64)) == []
 

@@ -93,7 +93,10 @@ def test_with_lexicon_language_model_and_hotwords(tokenizer: Tokenizer, tmp_path
     """n-best lists, scores apart, equal to those of the reference on random cases."""
     rng = np.random.default_rng(2)
     if isinstance(tokenizer, PhoneTokenizer):
-        ways = {w: [tuple(tokenizer.ids[p] for p in said) for said in pronounced] for w, pronounced in SPOKEN.items()}
+        ways = {
+            w: [tuple(tokenizer.ids[p] for p in pronunciation) for pronunciation in pronounced]
+            for w, pronounced in SPOKEN.items()
+        }
         boundary = None
         model = language_model(["READ RED", "BAA BAA AA", "EH READ", "AA", "RED READ EH AA"])
     else:
@@ -114,9 +117,9 @@ def test_with_lexicon_language_model_and_hotwords(tokenizer: Tokenizer, tmp_path
         return float(scores[: None if end else -1].sum() * np.log(10))
 
     def score(words: Sequence[str], end: bool) -> float:
-        heard = " ".join(["", *words, ""])
+        text = " ".join(["", *words, ""])
         bonus = sum(
-            value * sum(heard.startswith(f" {phrase} ", i) for i in range(len(heard)))
+            value * sum(text.startswith(f" {phrase} ", i) for i in range(len(text)))
             for phrase, value in hotwords.items()
         )
         return 0.7 * lm_score(words, end) + 0.3 * len(words) + bonus
@@ -199,17 +202,17 @@ def certain(tokenizer: Tokenizer, symbols: Sequence[str], certainty: float = 0.9
 
 def test_a_lexicon_mends_what_was_heard_wrongly() -> None:
     model = LanguageModel.of(language_model(SENTENCES))
-    heard = certain(LETTERS, "CA_A C", 0.99)  # there is no CAA, but a CAB
-    heard[3, [2, 3]] = np.log([0.6, 0.3])
-    assert next(iter(decode(BeamDecoder(LETTERS, 0.04), heard))) == "CAA C"
-    assert next(iter(decode(BeamDecoder(LETTERS, 0.04, lm=model, unknown_score=None), heard))) == "CAB C"
+    log_probs = certain(LETTERS, "CA_A C", 0.99)  # there is no CAA, but a CAB
+    log_probs[3, [2, 3]] = np.log([0.6, 0.3])
+    assert next(iter(decode(BeamDecoder(LETTERS, 0.04), log_probs))) == "CAA C"
+    assert next(iter(decode(BeamDecoder(LETTERS, 0.04, lm=model, unknown_score=None), log_probs))) == "CAB C"
 
 
 def test_words_outside_the_lexicon_are_spelt() -> None:
     model = LanguageModel.of(language_model(SENTENCES))
     decoder = BeamDecoder(LETTERS, 0.04, lm=model, unknown_score=-2.0)
-    heard = certain(LETTERS, "A_CC_CA AAB", 0.999)
-    best = decoder(torch.from_numpy(heard)[None], torch.tensor([len(heard)]))[0][0]
+    log_probs = certain(LETTERS, "A_CC_CA AAB", 0.999)
+    best = decoder(torch.from_numpy(log_probs)[None], torch.tensor([len(log_probs)]))[0][0]
     assert best.text == "ACCA AB"
     assert [(word.text, round(word.start, 2), round(word.end, 2)) for word in best.words] == [
         ("ACCA", 0.0, 0.28),
@@ -221,9 +224,9 @@ def test_subwords_need_no_boundary() -> None:
     tokenizer = SubwordTokenizer.build(["ABC CAB BAC", "CAB CAB ABC AB"] * 5, size=9)
     model = LanguageModel.of(language_model(["CAB ABC", "ABC AB CAB"]))
     symbols = [tokenizer.tokens[i] for i in tokenizer.encode("CAB ABC")]
-    heard = certain(tokenizer, [s for symbol in symbols for s in (symbol, symbol, BLANK)], 0.95)
+    log_probs = certain(tokenizer, [s for symbol in symbols for s in (symbol, symbol, BLANK)], 0.95)
     decoder = BeamDecoder(tokenizer, 0.04, lm=model)
-    assert next(iter(decode(decoder, heard))) == "CAB ABC"
+    assert next(iter(decode(decoder, log_probs))) == "CAB ABC"
 
 
 def test_hotwords_are_found_more_often_with_and_without_a_lexicon() -> None:
@@ -277,6 +280,7 @@ def test_the_prior_is_taken_off_each_token() -> None:
     decoder = BeamDecoder(LETTERS, 0.04, n_best=10, log_prior=prior, prior_weight=0.5)
     assert decode(decoder, log_probs) == decode(plain, log_probs - 0.5 * np.array(prior, np.float32))
     assert decode(decoder.weighted(1.0, 0.0, 0.0), log_probs) == decode(plain, log_probs)
+    assert decode(plain.weighted(1.0, 0.0, 0.5, log_prior=prior), log_probs) == decode(decoder, log_probs)
     silence = np.log(np.full((9, 1), 1.0, np.float32) * np.array([0.6, 0.1, 0.1, 0.1, 0.1], np.float32))
     assert next(iter(decode(plain, silence))) == next(iter(decode(decoder, silence))) == ""
     assert next(iter(decode(plain, silence - 0.5 * np.array(prior, np.float32)))) != ""

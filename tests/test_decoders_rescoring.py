@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from asr.decoders import Hypothesis, Word
+from asr.decoders import Decoder, Hypothesis, Word
+from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.rescoring import RescoringDecoder
 from asr.errors import TextError
 from asr.lm.recurrent import RecurrentLM, RecurrentLMConfig
@@ -23,8 +24,17 @@ LISTS = [
 LOG_PROBS = {"TWO BEE": -9.0, "TO BE": -3.0, "TO": -2.0, "": -8.0}
 
 
-def base(log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
-    return LISTS[: len(log_probs)]
+class Lists(Decoder):
+    """A search that has found LISTS, with as many prefixes as it was narrowed to."""
+
+    def __init__(self, beam_size: int | None = None) -> None:
+        self.beam_size = beam_size
+
+    def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
+        return LISTS[: len(log_probs)]
+
+    def narrowed(self, beam_size: int) -> "Lists":
+        return Lists(beam_size)
 
 
 class Table:
@@ -39,7 +49,7 @@ class Table:
 
 
 def rescore(weight: float, length_bonus: float = 0.0, batch: int = 2) -> list[list[Hypothesis]]:
-    decoder = RescoringDecoder(base, Table(), weight, length_bonus)
+    decoder = RescoringDecoder(Lists(), Table(), weight, length_bonus)
     return decoder(torch.zeros(batch, 4, 3), torch.full((batch,), 4))
 
 
@@ -75,26 +85,20 @@ def test_an_utterance_s_neighbours_change_nothing() -> None:
 
 def test_each_text_is_scored_once() -> None:
     lm = Table()
-    RescoringDecoder(base, lm, 1.0)(torch.zeros(2, 4, 3), torch.tensor([4, 4]))
+    RescoringDecoder(Lists(), lm, 1.0)(torch.zeros(2, 4, 3), torch.tensor([4, 4]))
     assert sorted(lm.asked) == sorted(LOG_PROBS)
 
 
 def test_a_narrowed_search_is_not_rescored() -> None:
     """It finds where sentences end; the language model would double its time."""
 
-    class Search:
-        def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
-            return base(log_probs, num_frames)
-
-        def narrowed(self, beam_size: int) -> str:
-            return f"the search with {beam_size}"
-
-    narrowed = RescoringDecoder(Search(), Table(), 1.0).narrowed
-    assert narrowed and narrowed(64) == "the search with 64"
-    assert RescoringDecoder(base, Table(), 1.0).narrowed is None
+    narrowed = RescoringDecoder(Lists(), Table(), 1.0).narrowed(64)
+    assert isinstance(narrowed, Lists) and narrowed.beam_size == 64
+    greedy = GreedyDecoder(CharacterTokenizer([BLANK, "A"]), 0.04)
+    assert RescoringDecoder(greedy, Table(), 1.0).narrowed(64) is greedy
 
 
 def test_a_language_model_of_another_case_is_an_error_that_names_the_symbols() -> None:
     lm = RecurrentLM(RecurrentLMConfig(embedding_size=4, hidden_size=4), CharacterTokenizer([BLANK, *" bewto"])).eval()
     with pytest.raises(TextError, match="'TO': the model has no token for 'O'.*LATIN CAPITAL LETTER O"):
-        RescoringDecoder(base, lm, 1.0)(torch.zeros(1, 4, 3), torch.tensor([4]))
+        RescoringDecoder(Lists(), lm, 1.0)(torch.zeros(1, 4, 3), torch.tensor([4]))

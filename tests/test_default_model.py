@@ -87,9 +87,9 @@ def test_info_without_manifests_describes_a_model(
 ) -> None:
     capsys.readouterr()
     assert main(["info"]) == 0
-    said = capsys.readouterr().out
-    assert f"folder      {shipped}\nunits       characters, " in said
-    assert f"decoding    beam search\n  lm                    {shipped / 'lm'}\n" in said
+    printed = capsys.readouterr().out
+    assert f"folder      {shipped}\nunits       characters, " in printed
+    assert f"decoding    beam search\n  lm                    {shipped / 'lm'}\n" in printed
     tone_model().save(tmp_path / "bare")
     assert main(["info", "--model", str(tmp_path / "bare")]) == 0
     assert capsys.readouterr().out.endswith("decoding    greedy\n")

@@ -36,9 +36,9 @@ def references() -> list[str]:
 
 
 def test_counts_of_alignments_add_up(references: list[str]) -> None:
-    heard = spoiled(references, 0.3, np.random.default_rng(1))
-    total = sum((count_alignment(item).errors for item in align_all(references, heard)), 0)
-    assert total == count_errors(references, heard).errors > 0
+    hypotheses = spoiled(references, 0.3, np.random.default_rng(1))
+    total = sum((count_alignment(item).errors for item in align_all(references, hypotheses)), 0)
+    assert total == count_errors(references, hypotheses).errors > 0
 
 
 def test_the_interval_is_the_binomial_one_where_words_are_independent() -> None:
@@ -65,11 +65,11 @@ def test_equal_systems_seldom_differ(references: list[str]) -> None:
     rng = np.random.default_rng(4)
     below = 0
     for _ in range(60):
-        heard = [spoiled(references, 0.3, rng) for _ in range(2)]
-        below += mapsswe(references, heard[0], heard[1]).p < 0.05
+        hypotheses = [spoiled(references, 0.3, rng) for _ in range(2)]
+        below += mapsswe(references, hypotheses[0], hypotheses[1]).p < 0.05
     assert below <= 9
-    assert mapsswe(references, heard[0], heard[0]).p == 1
-    errors = [[count_alignment(item).errors for item in align_all(references, texts)] for texts in heard]
+    assert mapsswe(references, hypotheses[0], hypotheses[0]).p == 1
+    errors = [[count_alignment(item).errors for item in align_all(references, texts)] for texts in hypotheses]
     lengths = [len(text.split()) for text in references]
     drawn = paired_bootstrap(np.array(errors[0]), np.array(errors[1]), np.array(lengths))
     assert drawn.interval.low < 0 < drawn.interval.high and 0.02 < drawn.probability < 0.98
@@ -80,8 +80,8 @@ def test_a_better_system_is_found_better(references: list[str], tmp_path: Path) 
     for name, share in (("a", 0.3), ("b", 0.2)):
         rows = zip(references, spoiled(references, share, rng), strict=True)
         lines = [
-            json.dumps({"id": f"u{i}", "text": wanted, "pred_text": heard, "speaker": f"s{i % 30}"})
-            for i, (wanted, heard) in enumerate(rows)
+            json.dumps({"id": f"u{i}", "text": wanted, "pred_text": found, "speaker": f"s{i % 30}"})
+            for i, (wanted, found) in enumerate(rows)
         ]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
@@ -122,11 +122,11 @@ def test_equal_to_sctk(references: list[str], tmp_path: Path) -> None:
     if not (sclite and sc_stats):
         pytest.skip("sctk (Debian package) is not installed")
     rng = np.random.default_rng(6)
-    heard = {"a": spoiled(references, 0.25, rng), "b": spoiled(references, 0.2, rng)}
-    for name, texts in {"ref": references, **heard}.items():
+    hypotheses = {"a": spoiled(references, 0.25, rng), "b": spoiled(references, 0.2, rng)}
+    for name, texts in {"ref": references, **hypotheses}.items():
         lines = [f"{text} (spk{i % 10}_{i})" for i, text in enumerate(texts)]
         (tmp_path / f"{name}.trn").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for name in heard:
+    for name in hypotheses:
         command = [sclite, "-r", "ref.trn", "trn", "-h", f"{name}.trn", "trn", "-i", "spu_id", "-o", "sgml", "-n", name]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     both = (tmp_path / "a.sgml").read_text(encoding="utf-8") + (tmp_path / "b.sgml").read_text(encoding="utf-8")
@@ -134,7 +134,7 @@ def test_equal_to_sctk(references: list[str], tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, input=both, encoding="utf-8", capture_output=True)
     theirs = re.search(r"# segs: (\d+)\).*\(mean: (\S+)\).*\(Z Stat: (\S+)\)", done.stdout)
     assert theirs
-    ours = mapsswe(references, heard["a"], heard["b"])
+    ours = mapsswe(references, hypotheses["a"], hypotheses["b"])
     assert ours.segments == pytest.approx(int(theirs[1]), rel=0.02)
     assert ours.mean == pytest.approx(float(theirs[2]), abs=0.02)
     assert ours.z == pytest.approx(float(theirs[3]), abs=0.2)

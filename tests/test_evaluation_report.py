@@ -13,21 +13,34 @@ from asr.evaluation.report import by_duration, by_speaker, calibration, details,
 from asr.evaluation.scoring import align, count_errors
 
 
-def heard(text: str, confidence: float) -> Hypothesis:
+def hypothesis(text: str, confidence: float) -> Hypothesis:
     return Hypothesis((), text, 0.0, words=tuple(Word(word, 0.0, 0.1, confidence) for word in text.split()))
 
 
 @pytest.fixture
 def result(tmp_path: Path) -> Evaluation:
-    said = ["THE CAT <SAT>", "A DOG", "ONE TWO THREE FOUR", "YES"]
-    found = [heard("THE CAT <SAT>", 0.95), heard("A FOG", 0.55), heard("ONE THREE FOUR FIVE", 0.95), heard("YES", 0.95)]
+    references = ["THE CAT <SAT>", "A DOG", "ONE TWO THREE FOUR", "YES"]
+    found = [
+        hypothesis("THE CAT <SAT>", 0.95),
+        hypothesis("A FOG", 0.55),
+        hypothesis("ONE THREE FOUR FIVE", 0.95),
+        hypothesis("YES", 0.95),
+    ]
     rows = [
         Utterance(f"u{i}", str(tmp_path / f"a b{i}.wav"), seconds, text, speaker=speaker)
-        for i, (text, seconds, speaker) in enumerate(zip(said, (1.5, 3.0, 20.0, 1.0), "XXYY", strict=True))
+        for i, (text, seconds, speaker) in enumerate(zip(references, (1.5, 3.0, 20.0, 1.0), "XXYY", strict=True))
     ]
     texts = [item.text for item in found]
     return Evaluation(
-        rows, said, found, count_errors(said, texts), count_errors(said, texts, "character"), "word", 25.5, 1.0, "none"
+        rows,
+        references,
+        found,
+        count_errors(references, texts),
+        count_errors(references, texts, "character"),
+        "word",
+        25.5,
+        1.0,
+        "none",
     )
 
 

@@ -97,8 +97,8 @@ def edit_distance(reference: list[str], hypothesis: list[str]) -> int:
     row = list(range(len(hypothesis) + 1))
     for i, wanted in enumerate(reference, start=1):
         before, row[0] = row[0], i
-        for j, heard in enumerate(hypothesis, start=1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (wanted != heard))
+        for j, found in enumerate(hypothesis, start=1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (wanted != found))
     return row[-1]
 
 

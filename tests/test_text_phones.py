@@ -150,7 +150,7 @@ def test_real_lexicons(mirror: Path) -> None:
     own = read_lexicon(mirror / "speechocean762" / "resource" / "lexicon.txt")
     assert len(cmudict) > 125_000 and len(own) > 2_500
     for lexicon in (cmudict, own):
-        assert {phone for said in lexicon.values() for one in said for phone in one} == set(PHONES)
+        assert {phone for pronunciation in lexicon.values() for one in pronunciation for phone in one} == set(PHONES)
     lines = (mirror / "speechocean762" / "train" / "text").read_text(encoding="utf-8").splitlines()
     texts = [line.split(maxsplit=1)[1] for line in lines]
     tokenizer = PhoneTokenizer.build(texts, [mirror / "speechocean762" / "resource" / "lexicon.txt"])
@@ -207,8 +207,8 @@ def test_guesses_are_near_cmudict(mirror: Path) -> None:
     guessed = guess(words)
     assert len(guessed) > 0.99 * len(words) > 1000
     errors = ErrorCounts()
-    for word, (said,) in guessed.items():
-        ways = [count_errors([" ".join(known)], [" ".join(said)]) for known in lexicon[word]]
+    for word, (pronunciation,) in guessed.items():
+        ways = [count_errors([" ".join(known)], [" ".join(pronunciation)]) for known in lexicon[word]]
         errors += min(ways, key=lambda counts: counts.rate)
     assert errors.rate < 0.12
 

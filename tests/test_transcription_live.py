@@ -15,11 +15,11 @@ from asr.transcription.live import listen, microphone, raw_samples
 from asr.transcription.transcriber import Transcriber
 from tests.tone_model import RATE, say, tone_model
 
-SAID = ["BAD CAB", "FACE A BEE", "HIDE"]
+TEXTS = ["BAD CAB", "FACE A BEE", "HIDE"]
 
 
 def speech() -> np.ndarray:
-    return np.concatenate([say(text, 0.6, 0.6) for text in SAID])
+    return np.concatenate([say(text, 0.6, 0.6) for text in TEXTS])
 
 
 def pcm(waveform: np.ndarray) -> bytes:
@@ -28,19 +28,19 @@ def pcm(waveform: np.ndarray) -> bytes:
 
 def test_text_comes_when_its_pause_has_lasted() -> None:
     """Fed as a microphone would, 0.1 s after 0.1 s: at each text, how much has been heard?"""
-    heard = 0
+    samples = 0
 
     def chunks() -> Iterator[np.ndarray]:
-        nonlocal heard
+        nonlocal samples
         for chunk in raw_samples(io.BytesIO(pcm(speech())), RATE):
-            heard += len(chunk)
+            samples += len(chunk)
             yield chunk
 
     found = []
     for segment in listen(Transcriber(tone_model()), chunks()):
         found.append(segment)
-        assert heard / RATE < segment.end + 1.1
-    assert [(segment.id, segment.text) for segment in found] == list(enumerate(SAID))
+        assert samples / RATE < segment.end + 1.1
+    assert [(segment.id, segment.text) for segment in found] == list(enumerate(TEXTS))
 
 
 class Standard:
@@ -64,7 +64,7 @@ def test_a_stream_of_another_rate_on_standard_input(
 
     monkeypatch.setattr(sys, "stdin", Standard(pcm(soxr.resample(speech(), RATE, 22_050)) + b"\0"))
     assert main(["transcribe", "--model", model, "--stream", "--sample-rate", "22050"]) == 0
-    assert capsys.readouterr().out == "".join(f"{text}\n" for text in SAID)
+    assert capsys.readouterr().out == "".join(f"{text}\n" for text in TEXTS)
 
 
 def test_an_empty_stream_is_a_mistake(

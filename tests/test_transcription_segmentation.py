@@ -30,11 +30,11 @@ def test_a_short_recording_comes_whole() -> None:
 
 
 def test_a_long_one_is_cut_in_the_pauses_whatever_the_blocks() -> None:
-    said = ["BAD", "CAB", "FACE", "A BEE", "DEAD", "BEEF"] * 5
-    waveform = np.concatenate([say(text, 0.5, 0.5) for text in said])
+    wanted = ["BAD", "CAB", "FACE", "A BEE", "DEAD", "BEEF"] * 5
+    waveform = np.concatenate([say(text, 0.5, 0.5) for text in wanted])
     for block in (800, 5000, len(waveform)):
         found = pieces(waveform, block)
-        assert texts(found) == said
+        assert texts(found) == wanted
         for piece in found:
             first = round(piece.start * RATE)
             np.testing.assert_array_equal(piece.waveform, waveform[first : first + len(piece.waveform)])

@@ -15,7 +15,7 @@ from asr.lm import ngram
 from asr.lm.arpa import write_arpa
 from asr.transcription.segmentation import MAX_SECONDS, Piece
 from asr.transcription.sentences import EVIDENCE, NEUTRAL, SURE, find_sentences, put_together
-from asr.transcription.transcriber import NEAR, NOTHING_SAID, Transcriber
+from asr.transcription.transcriber import NEAR, NO_WORDS, Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 FRAME = 0.5  # seconds
@@ -52,7 +52,7 @@ def test_no_sentence_is_longer_than_the_limit() -> None:
 
 def test_nothing_and_pieces_of_nothing() -> None:
     assert sentences([]) == put_together([], []) == []
-    assert Transcriber(tone_model()).recognise([np.zeros(0, np.float32)]) == [NOTHING_SAID]
+    assert Transcriber(tone_model()).recognise([np.zeros(0, np.float32)]) == [NO_WORDS]
 
 
 def test_the_nearest_are_put_together_first() -> None:
@@ -108,11 +108,11 @@ def test_a_piece_is_heard_in_two_contexts_and_the_mean_is_taken() -> None:
     pieces = [Piece(0.0, first), Piece(2.0, second, pause=NEAR - 0.1), Piece(4.0, third, pause=NEAR)]
     near, wide = transcriber._log_probs([np.concatenate([first, second]), np.concatenate([first, second, third])])
     begins = round(len(first) / RATE / model.seconds_per_frame)
-    heard = transcriber._hear(pieces)
-    assert len(heard[0]) == begins and len(heard[1]) == len(near) - begins
+    log_probs = transcriber._log_probs_of_pieces(pieces)
+    assert len(log_probs[0]) == begins and len(log_probs[1]) == len(near) - begins
     mean = torch.log_softmax((near + wide[: len(near)]) / 2, -1)[begins:]
     # The last frame may be rounded into the piece after it.
-    assert torch.allclose(heard[1][:-1], mean[:-1], atol=1e-4)
-    assert not torch.allclose(heard[1][:-1], near[begins:-1], atol=0.01)
+    assert torch.allclose(log_probs[1][:-1], mean[:-1], atol=1e-4)
+    assert not torch.allclose(log_probs[1][:-1], near[begins:-1], atol=0.01)
     # A recording of one piece has but one context.
-    assert torch.equal(transcriber._hear([Piece(0.0, first)])[0], transcriber._log_probs([first])[0])
+    assert torch.equal(transcriber._log_probs_of_pieces([Piece(0.0, first)])[0], transcriber._log_probs([first])[0])

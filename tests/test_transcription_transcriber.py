@@ -83,11 +83,11 @@ def test_a_damaged_open_file_is_not_called_by_its_copy_s_name(transcriber: Trans
 
 
 def test_a_long_recording_has_times_of_the_whole(transcriber: Transcriber) -> None:
-    said = ["BAD CAB", "FACE A BEE", "DEAD BEEF", "HIDE"] * 8
-    parts = [say(text, 0.6, 0.6) for text in said]
+    wanted = ["BAD CAB", "FACE A BEE", "DEAD BEEF", "HIDE"] * 8
+    parts = [say(text, 0.6, 0.6) for text in wanted]
     found = transcriber.transcribe(np.concatenate(parts))
-    assert [segment.text for segment in found.segments] == said
-    assert [segment.id for segment in found.segments] == list(range(len(said)))
+    assert [segment.text for segment in found.segments] == wanted
+    assert [segment.id for segment in found.segments] == list(range(len(wanted)))
     begins = np.cumsum([0, *map(len, parts)]) / RATE
     for segment, begin in zip(found.segments, begins[:-1], strict=True):
         assert segment.start == pytest.approx(begin + 0.6, abs=0.1)
@@ -95,21 +95,21 @@ def test_a_long_recording_has_times_of_the_whole(transcriber: Transcriber) -> No
 
 
 def test_batches_change_nothing_and_keep_the_order() -> None:
-    said = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
-    pieces = [(text, Piece(0.0, say(text))) for text in said]
+    wanted = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
+    pieces = [(text, Piece(0.0, say(text))) for text in wanted]
     for seconds in (0.01, 3.0, 120.0):
         transcriber = Transcriber(tone_model(), batch_seconds=seconds)
         found = list(transcriber.hypotheses(pieces))
-        assert [hypothesis.text for _, hypothesis in found] == said == [tag for tag, _ in found]
+        assert [hypothesis.text for _, hypothesis in found] == wanted == [tag for tag, _ in found]
 
 
 def test_sentences_of_several_pieces_are_told_by_the_first_whatever_the_batches() -> None:
-    said = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
+    wanted = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
     pauses = [math.inf, 0.3, 0.3, math.inf, 2.0, 0.3] * 5  # seconds before each
-    pieces = [(text, Piece(0.0, say(text), pause=pause)) for text, pause in zip(said, pauses, strict=True)]
+    pieces = [(text, Piece(0.0, say(text), pause=pause)) for text, pause in zip(wanted, pauses, strict=True)]
     for seconds in (0.01, 3.0, 120.0):
         found = list(Transcriber(tone_model(), batch_seconds=seconds).hypotheses(pieces))
-        assert [tag for tag, _ in found] == said
+        assert [tag for tag, _ in found] == wanted
         # No space is heard in the silence, so that words stay together where a sentence goes on.
         assert [hypothesis.text for _, hypothesis in found] == [
             "ABAD CABFACE",

@@ -167,8 +167,10 @@ def spell(tokenizer: Tokenizer, text: str) -> list[Unit]:
     if isinstance(strict, PhoneTokenizer):
         strict.pronounce(text.split())
         for word in text.split():
-            said = [tuple(strict.ids.get(phone, -1) for phone in phones) for phones in strict.lexicon[word.upper()]]
-            if not (known := [spelling for spelling in said if -1 not in spelling]):
+            spellings = [
+                tuple(strict.ids.get(phone, -1) for phone in phones) for phones in strict.lexicon[word.upper()]
+            ]
+            if not (known := [spelling for spelling in spellings if -1 not in spelling]):
                 raise TextError(f"{word}: the model's lexicon says it with phones that the model does not have")
             units.append(Unit(word, known))
     else:

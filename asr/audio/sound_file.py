@@ -188,11 +188,11 @@ def _cut_short(path: Path, file: soundfile.SoundFile) -> str:
     if file.format == "NIST":
         with path.open("rb") as raw:
             found = SPHERE_LENGTH.search(raw.read(1024))
-        said = int(found[1]) if found else 0
-        return f"the header says {said} samples, {file.frames} are there" if said > file.frames else ""
-    for said, there in TOO_SHORT.findall(file.extra_info):
-        if int(there) + HEADER_SIZE < int(said) < UNKNOWN_SIZE:
-            return f"the header says {said} bytes, {there} are there"
+        claimed = int(found[1]) if found else 0
+        return f"the header says {claimed} samples, {file.frames} are there" if claimed > file.frames else ""
+    for claimed, there in TOO_SHORT.findall(file.extra_info):
+        if int(there) + HEADER_SIZE < int(claimed) < UNKNOWN_SIZE:
+            return f"the header says {claimed} bytes, {there} are there"
     return ""
 
 

@@ -5,12 +5,13 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
-from asr.decoders import Hypothesis, Word, vocabulary
+from asr.decoders import Decoder, Hypothesis, Word, vocabulary
 from asr.decoders.hotwords import build_automaton
 from asr.decoders.lexicon import UNKNOWN, Spelling, add_unknown, build_graph, look_ahead
 from asr.decoders.search import NONE, Found, Settings, search
@@ -25,7 +26,7 @@ from asr.text.tokenizer import Tokenizer
 UNLIKELY = 1e-3  # hypotheses of a smaller posterior do not count for confidences
 
 
-class BeamDecoder:
+class BeamDecoder(Decoder):
     """The likeliest texts under acoustic model, language model and lexicon together.
 
     score = ln P(tokens | audio), over all alignments, + lm_weight * ln P(words) + word_insertion_score * words + what
@@ -105,7 +106,7 @@ class BeamDecoder:
         if words.of_words:
             words = vocabulary.with_words(words, [word for phrase in hotwords for word in phrase.split()], tokenizer)
         self.vocabulary = words
-        self.unit = "word" if words.of_words else None
+        self.unit = "word" if words.of_words else "token"
         self._hotwords = build_automaton(
             (labels, bonus) for phrase, bonus in hotwords.items() for labels in [self._labels(phrase)]
         )
@@ -126,24 +127,32 @@ class BeamDecoder:
         )
         self._weigh()
 
-    def weighted(self, lm_weight: float, word_insertion_score: float, prior_weight: float) -> "BeamDecoder":
-        """The same decoder with other weights; what was loaded is shared."""
-        other = copy.copy(self)
-        other.prior_weight = prior_weight
-        other._settings = self._settings._replace(lm_weight=lm_weight, word_insertion_score=word_insertion_score)
+    def narrowed(self, beam_size: int) -> "BeamDecoder":
+        return self._changed(_settings=self._settings._replace(beam_size=min(beam_size, self._settings.beam_size)))
+
+    def weighted(
+        self,
+        lm_weight: float,
+        word_insertion_score: float,
+        prior_weight: float,
+        *,
+        log_prior: Sequence[float] | None = None,
+    ) -> "BeamDecoder":
+        other = self._changed(
+            prior_weight=prior_weight,
+            log_prior=self.log_prior if log_prior is None else np.array(log_prior, np.float32),
+            _settings=self._settings._replace(lm_weight=lm_weight, word_insertion_score=word_insertion_score),
+        )
         other._weigh()
         return other
 
     def listing(self, n_best: int) -> "BeamDecoder":
-        """The same decoder with more or fewer hypotheses returned."""
-        other = copy.copy(self)
-        other.n_best = n_best
-        return other
+        return self._changed(n_best=n_best)
 
-    def narrowed(self, beam_size: int) -> "BeamDecoder":
-        """The same decoder with at most so many prefixes kept: faster, and less exact."""
+    def _changed(self, **attributes: Any) -> "BeamDecoder":
+        """A copy with other attributes; what was loaded is shared."""
         other = copy.copy(self)
-        other._settings = self._settings._replace(beam_size=min(beam_size, self._settings.beam_size))
+        vars(other).update(attributes)
         return other
 
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
@@ -151,9 +160,9 @@ class BeamDecoder:
         values = log_probs.detach().float().cpu().numpy()
         utterances = [values[i, :count] for i, count in enumerate(num_frames.tolist())]
         if self.threads == 1 or len(utterances) == 1:
-            return [self._decode(frames) for frames in utterances]
+            return [self._search(frames) for frames in utterances]
         with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(self._decode, utterances))
+            return list(pool.map(self._search, utterances))
 
     # ------------------------------------------------------------------------------------------------- preparation
 
@@ -196,7 +205,7 @@ class BeamDecoder:
 
     # ------------------------------------------------------------------------------------------------------ results
 
-    def _decode(self, frames: np.ndarray) -> list[Hypothesis]:
+    def _search(self, frames: np.ndarray) -> list[Hypothesis]:
         """frames (T, V)."""
         blank = self.tokenizer.blank_id
         silent = self.prior_weight and (frames.argmax(axis=1) == blank).all()

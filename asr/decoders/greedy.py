@@ -5,11 +5,11 @@ import math
 import numpy as np
 from torch import Tensor
 
-from asr.decoders import Hypothesis, Word
+from asr.decoders import Decoder, Hypothesis, Word
 from asr.text.tokenizer import Tokenizer
 
 
-class GreedyDecoder:
+class GreedyDecoder(Decoder):
     """The single best path of each utterance, with word times and confidences.
 
     A token lasts from the first to the last frame of its run. A word lasts from its first token's start to its last

@@ -122,13 +122,13 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
     tree = _new_tree(1 + len(log_probs) * s.beam_size)
     tree.lm_state[0], tree.hot_state[0] = s.lm_start, s.hot_start
     active, acoustic = _walk(log_probs, tree, lexicon, lm, hotwords, s)
-    prefix, label, acoustic, said, total, complete = _end(tree, active, acoustic, lexicon, lm, hotwords, s)
+    prefix, label, acoustic, lm_score, total, complete = _end(tree, active, acoustic, lexicon, lm, hotwords, s)
     order = np.argsort(-total, kind="stable")
     prefix, label = prefix[order], label[order]
     lengths = tree.depth[prefix].astype(np.int64)
     tokens, labels = np.full((2, len(order), lengths.max()), NONE, np.int32)
     _trace_back(tree, prefix, label, tokens, labels)
-    return Found(tokens, labels, lengths, acoustic[order], said[order], total[order], complete[order])
+    return Found(tokens, labels, lengths, acoustic[order], lm_score[order], total[order], complete[order])
 
 
 @njit(cache=True, nogil=True)
@@ -172,10 +172,10 @@ def _walk(
             prefix = active[i]
             whole = _logadd(p_blank[i], p_token[i])
             for arc in range(lexicon.arc_start[tree.node[prefix]], lexicon.arc_start[tree.node[prefix] + 1]):
-                heard = lexicon.arc_token[arc]
-                if frame[heard] < cutoff:
+                token = lexicon.arc_token[arc]
+                if frame[token] < cutoff:
                     continue
-                acoustic = (p_blank[i] if heard == tree.token[prefix] else whole) + frame[heard]
+                acoustic = (p_blank[i] if token == tree.token[prefix] else whole) + frame[token]
                 if acoustic == -np.inf:
                     continue
                 entered = lexicon.arc_node[arc]
@@ -187,7 +187,7 @@ def _walk(
                     into = entered if word == NONE else 0
                     known = tree.child[prefix]
                     while known != NONE and (
-                        tree.token[known] != heard or tree.label[known] != word or tree.node[known] != into
+                        tree.token[known] != token or tree.label[known] != word or tree.node[known] != into
                     ):
                         known = tree.sibling[known]
                     if known != NONE and tree.slot[known] != NONE:
@@ -211,24 +211,24 @@ def _walk(
                             for c in range(kept):
                                 _copy(old_ids, old_scores, c, c_ids, c_scores, c)
                     if known != NONE:
-                        said, gained = tree.lm_score[known], tree.earned[known]
+                        lm_score, gained = tree.lm_score[known], tree.earned[known]
                         in_lm, in_hot = tree.lm_state[known], tree.hot_state[known]
                     else:
-                        said, gained = tree.lm_score[prefix], tree.earned[prefix] + lexicon.arc_score[arc]
+                        lm_score, gained = tree.lm_score[prefix], tree.earned[prefix] + lexicon.arc_score[arc]
                         in_lm, in_hot = tree.lm_state[prefix], tree.hot_state[prefix]
                         if word != NONE:
                             new, in_lm = step(lm, in_lm, lexicon.lm_label[word])
                             hot, in_hot = step(hotwords, in_hot, word)
-                            said += new
+                            lm_score += new
                             gained += s.lm_weight * new + s.word_insertion_score + hot
                     total = acoustic + gained + lexicon.lookahead[into]
                     if total < best - s.beam_threshold:
                         continue
                     best = max(best, total)
                     ids, scores = c_ids[num_candidates], c_scores[num_candidates]
-                    ids[PREFIX], ids[PARENT], ids[TOKEN], ids[LABEL], ids[NODE] = known, prefix, heard, word, into
+                    ids[PREFIX], ids[PARENT], ids[TOKEN], ids[LABEL], ids[NODE] = known, prefix, token, word, into
                     ids[LM_STATE], ids[HOT_STATE] = in_lm, in_hot
-                    scores[ACOUSTIC], scores[LM], scores[EARNED], scores[TOTAL] = acoustic, said, gained, total
+                    scores[ACOUSTIC], scores[LM], scores[EARNED], scores[TOTAL] = acoustic, lm_score, gained, total
                     num_candidates += 1
         # The best of both, beam and candidates.
         limit = best - s.beam_threshold
@@ -385,21 +385,23 @@ def _end(
             stop = lexicon.label_start[entered + 1] if arc >= first else 0
             for place in range(start, stop):
                 word = lexicon.label[place] if place >= 0 else NONE
-                said, hot, extra = 0.0, 0.0, 0.0
+                lm_score, hot, extra = 0.0, 0.0, 0.0
                 state, hot_now = tree.lm_state[prefix], tree.hot_state[prefix]
                 if word != NONE:
-                    said, state = step(lm, state, lexicon.lm_label[word])
+                    lm_score, state = step(lm, state, lexicon.lm_label[word])
                     hot, hot_now = step(hotwords, hot_now, word)
                     extra = s.word_insertion_score + lexicon.arc_score[arc]
                 if s.end != NONE:
                     ended, state = step(lm, state, s.end)
-                    said += ended
+                    lm_score += ended
                 # A label that no hotword has takes back what unfinished ones were given.
                 closed, hot_now = step(hotwords, hot_now, s.hot_end)
                 refund, hot_now = step(hotwords, hot_now, NONE)
                 f_prefix[results], f_label[results] = prefix, word
-                f_acoustic[results], f_lm[results] = acoustic, tree.lm_score[prefix] + said
-                f_total[results] = acoustic + tree.earned[prefix] + s.lm_weight * said + extra + hot + closed + refund
+                f_acoustic[results], f_lm[results] = acoustic, tree.lm_score[prefix] + lm_score
+                f_total[results] = (
+                    acoustic + tree.earned[prefix] + s.lm_weight * lm_score + extra + hot + closed + refund
+                )
                 f_complete[results] = word != NONE or n == 0
                 results += 1
     stop = results

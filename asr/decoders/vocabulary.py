@@ -40,11 +40,11 @@ def of_lexicon(path: Path | str, tokenizer: Tokenizer) -> Vocabulary:
     """
     path = Path(path)
     if isinstance(tokenizer, PhoneTokenizer):
-        said = read_lexicon(path)
-        foreign = {phone for ways in said.values() for way in ways for phone in way} - set(tokenizer.tokens)
+        lexicon = read_lexicon(path)
+        foreign = {phone for ways in lexicon.values() for way in ways for phone in way} - set(tokenizer.tokens)
         if foreign:
             raise TextError(_unknown_phone(path, sorted(foreign), tokenizer))
-        return _of_pronunciations(said.items(), tokenizer)
+        return _of_pronunciations(lexicon.items(), tokenizer)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -88,7 +88,7 @@ def with_words(vocabulary: Vocabulary, words: Sequence[str], tokenizer: Tokenize
     """The vocabulary with these words too. Raises TextError where one cannot be spelt."""
     new = [word for word in dict.fromkeys(words) if word not in vocabulary.numbers]
     if isinstance(tokenizer, PhoneTokenizer):
-        ways = [[said] for said in tokenizer.pronounce(new)]
+        ways = [[pronunciation] for pronunciation in tokenizer.pronounce(new)]
         added = _of_pronunciations(zip(new, ways, strict=True), tokenizer)
     else:
         added = _numbered((word, [_spell(word, tokenizer)]) for word in new)
@@ -106,8 +106,8 @@ def _spell(word: str, tokenizer: Tokenizer) -> tuple[int, ...]:
     return (*tokenizer.encode(word), *space)
 
 
-def _of_pronunciations(said: Iterable[tuple[str, Sequence[Pronunciation]]], tokenizer: Tokenizer) -> Vocabulary:
-    return _numbered((word, [tuple(tokenizer.ids[phone] for phone in way) for way in ways]) for word, ways in said)
+def _of_pronunciations(lexicon: Iterable[tuple[str, Sequence[Pronunciation]]], tokenizer: Tokenizer) -> Vocabulary:
+    return _numbered((word, [tuple(tokenizer.ids[phone] for phone in way) for way in ways]) for word, ways in lexicon)
 
 
 def _numbered(spelt: Iterable[tuple[str, Sequence[tuple[int, ...]]]]) -> Vocabulary:

@@ -58,8 +58,8 @@ def compare(
         raise DataError(f"{a}: only JSONL holds references beside hypotheses: give the references (--references)")
     pairs = [pair_transcripts(references or a, hypotheses) for hypotheses in (a, b)]
     wanted = [normalise(pair.reference, text_scheme) for pair in pairs[0]]
-    heard = [[normalise(pair.hypothesis, text_scheme) for pair in of_one] for of_one in pairs]
-    counts = [[count_alignment(item) for item in align_all(wanted, texts)] for texts in heard]
+    hypotheses = [[normalise(pair.hypothesis, text_scheme) for pair in of_one] for of_one in pairs]
+    counts = [[count_alignment(item) for item in align_all(wanted, texts)] for texts in hypotheses]
     speakers = _speakers(a)
     groups = [speakers.get(pair.id, pair.id) for pair in pairs[0]]
     errors_a, errors_b, lengths = grouped(
@@ -74,7 +74,7 @@ def compare(
         len(lengths),
         "speakers" if speakers else "utterances",
         paired_bootstrap(errors_a, errors_b, lengths),
-        mapsswe(wanted, *heard),
+        mapsswe(wanted, *hypotheses),
     )
 
 

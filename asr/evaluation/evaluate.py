@@ -135,7 +135,7 @@ def evaluate(
     """
     decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
     # A search with a lexicon finds words, whatever the model's units.
-    phones = model.tokenizer.kind == "phones" and getattr(decoder, "unit", None) != "word"
+    phones = model.tokenizer.kind == "phones" and decoder.unit != "word"
     # Words are scored as they stand: symbols that a model does not know are its errors.
     dataset = SpeechDataset(utterances, model.tokenizer if phones else None, model.sample_rate)
     started = time.perf_counter()

@@ -119,15 +119,15 @@ def _utterances(result: Evaluation, folder: Path, embed_audio: bool) -> str:
 
 def _aligned(alignment: Alignment) -> str:
     parts = []
-    for wanted, heard in alignment:
-        if wanted == heard:
+    for wanted, found in alignment:
+        if wanted == found:
             parts.append(html.escape(str(wanted)))
-        elif heard is None:
+        elif found is None:
             parts.append(f'<span class="del">{html.escape(str(wanted))}</span>')
         elif wanted is None:
-            parts.append(f'<span class="ins">{html.escape(heard)}</span>')
+            parts.append(f'<span class="ins">{html.escape(found)}</span>')
         else:
-            parts.append(f'<span class="sub"><s>{html.escape(wanted)}</s> {html.escape(heard)}</span>')
+            parts.append(f'<span class="sub"><s>{html.escape(wanted)}</s> {html.escape(found)}</span>')
     return " ".join(parts)
 
 

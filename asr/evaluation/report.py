@@ -95,13 +95,13 @@ def confusions(alignments: Sequence[Alignment]) -> list[Table]:
     """The most frequent substitutions, deletions and insertions."""
     pairs = Counter(pair for alignment in alignments for pair in alignment if pair[0] != pair[1])
     kinds: dict[str, Counter[str]] = {"Substitutions": Counter(), "Deletions": Counter(), "Insertions": Counter()}
-    for (wanted, heard), count in pairs.items():
-        if heard is None:
+    for (wanted, found), count in pairs.items():
+        if found is None:
             kinds["Deletions"][str(wanted)] = count
         elif wanted is None:
-            kinds["Insertions"][heard] = count
+            kinds["Insertions"][found] = count
         else:
-            kinds["Substitutions"][f"{wanted} -> {heard}"] = count
+            kinds["Substitutions"][f"{wanted} -> {found}"] = count
     return [
         Table(
             f"{kind}: the most frequent of {len(counter)}",
@@ -117,10 +117,10 @@ def calibration(result: Evaluation) -> Table:
     """How often words are right at each confidence; ECE is the mean gap (Guo et al., 2017), over words."""
     confidences, right = [], []
     for alignment, hypothesis in zip(result.alignments, result.hypotheses, strict=True):
-        heard = [wanted == found for wanted, found in alignment if found is not None]
-        if len(heard) == len(hypothesis.words):  # else normalisation has split or joined words
+        matches = [wanted == found for wanted, found in alignment if found is not None]
+        if len(matches) == len(hypothesis.words):  # else normalisation has split or joined words
             confidences += [word.confidence for word in hypothesis.words]
-            right += heard
+            right += matches
     sure, correct = np.array(confidences), np.array(right, float)
     rows: list[tuple[str, ...]] = []
     gap = 0.0
@@ -155,9 +155,9 @@ def worst(result: Evaluation, count: int = SHOWN) -> list[int]:
 def side_by_side(alignment: Alignment) -> str:
     """Two lines, reference above hypothesis; *** where one has no word, errors in the other's lower case."""
     columns = []
-    for wanted, heard in alignment:
-        above, below = wanted or "***", heard or "***"
-        if wanted != heard:
+    for wanted, found in alignment:
+        above, below = wanted or "***", found or "***"
+        if wanted != found:
             above, below = (text.lower() if text != "***" else text for text in (above, below))
         width = max(len(above), len(below))
         columns.append((above.ljust(width), below.ljust(width)))

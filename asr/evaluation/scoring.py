@@ -103,16 +103,16 @@ def align_all(references: Sequence[str], hypotheses: Sequence[str], unit: Unit =
         return []
     found = _process(references, hypotheses, unit)
     return [
-        _pairs(wanted, heard, chunks)
-        for wanted, heard, chunks in zip(found.references, found.hypotheses, found.alignments, strict=True)
+        _pairs(wanted, hypothesis, chunks)
+        for wanted, hypothesis, chunks in zip(found.references, found.hypotheses, found.alignments, strict=True)
     ]
 
 
-def _pairs(wanted: list[str], heard: list[str], chunks: Sequence["AlignmentChunk"]) -> Alignment:
+def _pairs(wanted: list[str], hypothesis: list[str], chunks: Sequence["AlignmentChunk"]) -> Alignment:
     pairs: Alignment = []
     for chunk in chunks:
         left = wanted[chunk.ref_start_idx : chunk.ref_end_idx]
-        right = heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
+        right = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
         # Only one of the two can be empty, and else both are as long.
         length = max(len(left), len(right))
         nothing = [None] * length
@@ -122,9 +122,9 @@ def _pairs(wanted: list[str], heard: list[str], chunks: Sequence["AlignmentChunk
 
 def count_alignment(alignment: Alignment) -> ErrorCounts:
     """The errors of one alignment."""
-    deletions = sum(heard is None for _, heard in alignment)
+    deletions = sum(hypothesis is None for _, hypothesis in alignment)
     insertions = sum(wanted is None for wanted, _ in alignment)
-    hits = sum(wanted == heard for wanted, heard in alignment)
+    hits = sum(wanted == hypothesis for wanted, hypothesis in alignment)
     return ErrorCounts(hits, len(alignment) - hits - deletions - insertions, deletions, insertions)
 
 
@@ -135,6 +135,6 @@ def _process(references: Sequence[str], hypotheses: Sequence[str], unit: Unit) -
         raise ValueError(f"unit: found {unit!r}, wanted word or character")
     # jiwer's default for words knows the space alone and no tab, no line break: white space is made one space first.
     split = jiwer.ReduceToListOfListOfWords() if unit == "word" else jiwer.ReduceToListOfListOfChars()
-    wanted, heard = ([" ".join(text.split()) for text in texts] for texts in (references, hypotheses))
+    wanted, hypothesised = ([" ".join(text.split()) for text in texts] for texts in (references, hypotheses))
     process = jiwer.process_words if unit == "word" else jiwer.process_characters
-    return process(wanted, heard, split, split)
+    return process(wanted, hypothesised, split, split)

@@ -114,11 +114,11 @@ def mapsswe(references: Sequence[str], hypotheses_a: Sequence[str], hypotheses_b
 def _errors_by_place(alignment: Sequence[tuple[str | None, str | None]]) -> list[int]:
     """(2N + 1,) for N reference words: errors before, at, after ... each: insertions in the gaps, others at words."""
     places = [0]
-    for wanted, heard in alignment:
+    for wanted, found in alignment:
         if wanted is None:
             places[-1] += 1
         else:
-            places += [int(wanted != heard), 0]
+            places += [int(wanted != found), 0]
     return places
 
 

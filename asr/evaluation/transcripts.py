@@ -91,21 +91,21 @@ def pair_transcripts(
     """
     formats = (reference_format or detect_format(references), hypothesis_format or detect_format(hypotheses))
     wanted = read_transcripts(references, formats[0])
-    heard = read_transcripts(hypotheses, formats[1], hypotheses=True)
+    found = read_transcripts(hypotheses, formats[1], hypotheses=True)
     both = f"{references} (read as {formats[0]}) and {hypotheses} (read as {formats[1]})"
     if formats.count("text") == 1:
         raise DataError(
             f"{both}: only one of them has ids. Give both as plain text or both with ids; or name the formats"
         )
-    if formats == ("text", "text") and len(wanted) != len(heard):
+    if formats == ("text", "text") and len(wanted) != len(found):
         raise DataError(
-            f"{both}: {len(wanted)} lines and {len(heard)} lines. They are paired line by line: an utterance without "
+            f"{both}: {len(wanted)} lines and {len(found)} lines. They are paired line by line: an utterance without "
             "words is an empty line"
         )
     problems = []
     for ids, what in (
-        ([name for name in wanted if name not in heard], "without a hypothesis"),
-        ([name for name in heard if name not in wanted], "without a reference"),
+        ([name for name in wanted if name not in found], "without a hypothesis"),
+        ([name for name in found if name not in wanted], "without a reference"),
     ):
         if ids:
             problems.append(f"{len(ids)} {what}: {_listed(ids)}")
@@ -113,7 +113,7 @@ def pair_transcripts(
         raise DataError(
             f"{both}: {'; '.join(problems)}. Each id must be in both; an utterance without words has its id alone"
         )
-    return [Pair(name, text, heard[name]) for name, text in wanted.items()]
+    return [Pair(name, text, found[name]) for name, text in wanted.items()]
 
 
 # ---------------------------------------------------------------------------------------------------------- formats

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,13 +10,12 @@ from torch import Tensor
 
 from asr.data.batches import SpeechDataset
 from asr.data.manifest import Utterance
-from asr.decoders import Hypothesis
+from asr.decoders import Decoder, Hypothesis
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.evaluation.emissions import emissions
 from asr.evaluation.scoring import ErrorCounts, count_errors
 
 if TYPE_CHECKING:
-    from asr.decoders.beam import BeamDecoder
     from asr.lm.recurrent import RecurrentLM
     from asr.model.contract import AcousticModel
 
@@ -24,7 +23,7 @@ Point = tuple[float, ...]
 STEPS = (0.4, 1.0, 0.3)  # first steps of lm_weight, word_insertion_score and prior_weight
 RESCORING_STEPS = (0.2, 0.5, 0.4)  # of the first two and of rescoring_weight
 HALVINGS = 3
-UNHEARD = 1e-5  # prior of tokens that are never heard: no token is divided by 0
+RAREST = 1e-5  # prior of tokens that the network never finds: no token is divided by 0
 
 
 @dataclass(frozen=True)
@@ -53,16 +52,19 @@ def tune(
 
     # What can be wrong with the settings shows before the network runs.
     searching = replace(settings, rescoring_lm="", log_prior=(), prior_weight=0.0)
-    decoder: Any = build_decoder(model.tokenizer, model.seconds_per_frame, searching)
+    decoder = build_decoder(model.tokenizer, model.seconds_per_frame, searching)
     rescorer = RecurrentLM.load(settings.rescoring_lm) if settings.rescoring_lm else None
     dataset = SpeechDataset(utterances, None, model.sample_rate)
     batches = [(rows, log_probs.cpu(), frames) for rows, log_probs, frames in emissions(model, dataset)]
     settings = replace(settings, log_prior=log_prior(batches))
-    decoder.log_prior = np.array(settings.log_prior, np.float32)
     tried: dict[Point, ErrorCounts] = {}
 
+    def weighted(point: Point) -> Decoder:
+        lm_weight, word_insertion_score, prior_weight = point
+        return decoder.weighted(lm_weight, word_insertion_score, prior_weight, log_prior=settings.log_prior)
+
     def errors(point: Point) -> int:
-        decoded = _decode(decoder.weighted(*point), batches)
+        decoded = _decode_all(weighted(point), batches)
         tried[point] = count_errors(dataset.references, [decoded[i][0].text for i in range(len(dataset))])
         progress(point, tried[point])
         return tried[point].errors
@@ -72,10 +74,10 @@ def tune(
     settings = replace(settings, lm_weight=point[0], word_insertion_score=point[1], prior_weight=point[2])
     best = tried[point]
     if rescorer:
-        settings, best = _tune_rescoring(decoder.weighted(*point), rescorer, batches, dataset.references, settings)
+        settings, best = _tune_rescoring(weighted(point), rescorer, batches, dataset.references, settings)
     greedy = None
     if model.tokenizer.kind != "phones":
-        decoded = _decode(build_decoder(model.tokenizer, model.seconds_per_frame, DecoderSettings()), batches)
+        decoded = _decode_all(build_decoder(model.tokenizer, model.seconds_per_frame, DecoderSettings()), batches)
         greedy = count_errors(dataset.references, [decoded[i][0].text for i in range(len(dataset))])
     return Tuned(settings, greedy, best, tried)
 
@@ -107,11 +109,11 @@ def pattern_search(errors: Callable[[Point], int], start: Point, steps: Point, h
 def log_prior(batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> tuple[float, ...]:
     """ln of the mean probability that each token has over all frames of `emissions`."""
     frames = torch.cat([row[:count] for _, rows, counts in batches for row, count in zip(rows, counts, strict=True)])
-    prior = frames.double().exp().mean(0).clamp_min(UNHEARD)
+    prior = frames.double().exp().mean(0).clamp_min(RAREST)
     return tuple(round(value, 4) for value in prior.log().tolist())
 
 
-def _decode(decoder: Any, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> dict[int, list[Hypothesis]]:
+def _decode_all(decoder: Decoder, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -> dict[int, list[Hypothesis]]:
     found: dict[int, list[Hypothesis]] = {}
     for rows, log_probs, frames in batches:
         found.update(zip(rows, decoder(log_probs, frames), strict=True))
@@ -119,13 +121,13 @@ def _decode(decoder: Any, batches: Sequence[tuple[list[int], Tensor, Tensor]]) -
 
 
 def _tune_rescoring(
-    decoder: "BeamDecoder",
+    decoder: Decoder,
     rescorer: "RecurrentLM",
     batches: Sequence[tuple[list[int], Tensor, Tensor]],
     references: list[str],
     settings: DecoderSettings,
 ) -> tuple[DecoderSettings, ErrorCounts]:
-    decoded = _decode(decoder.listing(settings.rescoring_size), batches)
+    decoded = _decode_all(decoder.listing(settings.rescoring_size), batches)
     lists = [decoded[i] for i in range(len(references))]
     texts = sorted({h.text for hypotheses in lists for h in hypotheses})
     scores = dict(zip(texts, rescorer.score(texts), strict=True))

@@ -187,8 +187,8 @@ def _write_lexicon(path: Path, model: NGramModel, lexicon: phones.Lexicon, confi
         return {"words": len(words)}
     missing = [word for word in words if word.upper() not in lexicon]
     guessed = phones.guess(missing) if config.g2p and missing else {}
-    said = {word: lexicon.get(word.upper()) or guessed.get(word.upper(), []) for word in words}
-    phones.write_lexicon(path, said)
-    silent = sum(not pronunciations for pronunciations in said.values())
+    entries = {word: lexicon.get(word.upper()) or guessed.get(word.upper(), []) for word in words}
+    phones.write_lexicon(path, entries)
+    silent = sum(not pronunciations for pronunciations in entries.values())
     known, guesses = len(words) - len(missing), len(missing) - silent
     return {"words with a pronunciation": known, "with a guessed one": guesses, "left out without one": silent}

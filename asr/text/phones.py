@@ -114,7 +114,7 @@ class PhoneTokenizer(Tokenizer):
         for bad lexicons, empty texts and, unless unknown is "skip", words without a pronunciation.
         """
         lexicon = read_lexicons(lexicons)
-        phones = {phone for pronunciations in lexicon.values() for said in pronunciations for phone in said}
+        phones = {phone for ways in lexicon.values() for way in ways for phone in way}
         foreign = sorted(phones.difference(PHONES))
         if foreign and g2p:
             raise TextError(
@@ -204,9 +204,9 @@ def guess(words: Sequence[str]) -> Lexicon:
             f"no pronunciation of {_listed(words, ', ')}; to guess it (tokenizer.g2p), {error.name} is wanted and not "
             "installed: pip install 'asr[g2p]'"
         ) from error
-    said = espeak.phonemize([word.lower() for word in words], separator=separator, strip=True)
+    spellings = espeak.phonemize([word.lower() for word in words], separator=separator, strip=True)
     found: Lexicon = {}
-    for word, symbols in zip(words, said, strict=True):
+    for word, symbols in zip(words, spellings, strict=True):
         phones = " ".join(ESPEAK.get(symbol, "?") for symbol in symbols.split())
         # CMUdict writes HURRY as HH ER IY, where espeak-ng has another r after the r-coloured vowel.
         phones = re.sub(r"R R(?= |$)", "R", phones)

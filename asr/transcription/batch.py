@@ -75,7 +75,7 @@ def _read(transcriber: Transcriber, recording: Recording) -> Iterator[tuple[_Eve
         yield _Event(recording, seconds=segmenter.seconds, ended=True), NO_SOUND
     except Exception as error:  # decoders meet all kinds of damage, and raise all kinds of errors
         message = str(error) if isinstance(error, UserError) else f"{recording.path}: {error!r}"
-        yield _Event(recording, ended=True, problem=recording.told(message)), NO_SOUND
+        yield _Event(recording, ended=True, problem=recording.describe(message)), NO_SOUND
 
 
 def _length(recording: Recording) -> float | None:

@@ -37,7 +37,7 @@ class Recording:
         """Like `name`, and different for each channel."""
         return f"{self.name}.channel{self.channel}" if self.separate else self.name
 
-    def told(self, problem: str) -> str:
+    def describe(self, problem: str) -> str:
         """What is wrong with its file, as it is told to the user."""
         if self.duration is not None:  # a manifest's: its label does not say where it is
             return f"{self.label}: {problem}"
@@ -132,7 +132,7 @@ def _channels(recording: Recording, problems: list[str]) -> Iterator[Recording]:
     try:
         count = read_info(recording.path).num_channels
     except AudioError as error:
-        problems.append(recording.told(str(error)))
+        problems.append(recording.describe(str(error)))
         return
     for channel in range(count):
         yield replace(recording, label=f"{recording.label} [channel {channel}]", channel=channel, separate=True)

@@ -33,7 +33,7 @@ POOL = 4  # batches whose audio is sorted by duration together
 NEAR = 0.8  # seconds of a pause across which the network hears its near context; its wide one is `MAX_SECONDS`
 QUICK_BEAM = 64  # prefixes kept where only the ends of sentences are looked for
 
-NOTHING_SAID = Hypothesis((), "", 0.0)
+NO_WORDS = Hypothesis((), "", 0.0)
 
 T = TypeVar("T")
 
@@ -59,8 +59,7 @@ class Transcriber:
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
         self.model = model.eval()
         self.decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
-        narrowed = getattr(self.decoder, "narrowed", None)  # not by its class: loading beam search takes a second
-        self.quick: Decoder = narrowed(QUICK_BEAM) if narrowed else self.decoder
+        self.quick = self.decoder.narrowed(QUICK_BEAM)
         self.precision = precision
         self.batch_seconds = batch_seconds
         if precision != "fp32":
@@ -158,29 +157,31 @@ class Transcriber:
         return self._sentences([Piece(0.0, waveform) for waveform in waveforms])
 
     def _sentences(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
-        """A hypothesis for each piece, with the times of its waveform; `NOTHING_SAID` for what goes on a sentence."""
-        log_probs = self._hear(pieces)
+        """A hypothesis for each piece, with the times of its waveform; `NO_WORDS` for what goes on a sentence."""
+        log_probs = self._log_probs_of_pieces(pieces)
         pauses = [piece.pause for piece in pieces]
-        sentences = find_sentences(partial(self._decode, self.quick), log_probs, pauses, self.model.seconds_per_frame)
+        sentences = find_sentences(
+            partial(self._best_hypotheses, self.quick), log_probs, pauses, self.model.seconds_per_frame
+        )
         whole = [torch.cat([log_probs[i] for i in rows]) for rows in sentences]
-        found = [NOTHING_SAID] * len(pieces)
-        for rows, hypothesis in zip(sentences, self._decode(self.decoder, whole), strict=True):
+        found = [NO_WORDS] * len(pieces)
+        for rows, hypothesis in zip(sentences, self._best_hypotheses(self.decoder, whole), strict=True):
             found[rows[0]] = hypothesis
         return found
 
-    def _hear(self, pieces: Sequence[Piece]) -> list[Tensor]:
+    def _log_probs_of_pieces(self, pieces: Sequence[Piece]) -> list[Tensor]:
         """Log-probs (T, V) of each piece: the mean of what the network hears in its near and in its wide context."""
         rate = self.model.sample_rate
         seconds, pauses = [len(piece.waveform) / rate for piece in pieces], [piece.pause for piece in pieces]
         contexts = [[tuple(rows) for rows in put_together(seconds, pauses, apart)] for apart in (NEAR, math.inf)]
         groups = list(dict.fromkeys(rows for context in contexts for rows in context))
         waveforms = [np.concatenate([pieces[i].waveform for i in rows]) for rows in groups]
-        heard = dict(zip(groups, self._windowed_log_probs(waveforms), strict=True))
+        log_probs = dict(zip(groups, self._windowed_log_probs(waveforms), strict=True))
 
         def split(rows: tuple[int, ...]) -> tuple[Tensor, ...]:
-            """What was heard of a group into that of each piece."""
+            """The log-probs of a group into those of each piece."""
             ends = np.cumsum([seconds[i] for i in rows])[:-1] / self.model.seconds_per_frame
-            return torch.tensor_split(heard[rows], ends.round().astype(int).tolist())
+            return torch.tensor_split(log_probs[rows], ends.round().astype(int).tolist())
 
         near, wide = ([part for rows in context for part in split(rows)] for context in contexts)
         return [_mean(*both) for both in zip(near, wide, strict=True)]
@@ -196,20 +197,20 @@ class Transcriber:
             for first, stop in windows(len(waveform), size, overlap)
             if len(waveform)
         ]
-        heard: list[list[Tensor]] = [[] for _ in waveforms]
+        found: list[list[Tensor]] = [[] for _ in waveforms]
         for (i, _), log_probs in zip(parts, self._log_probs([part for _, part in parts]), strict=True):
-            heard[i].append(log_probs)
+            found[i].append(log_probs)
         shift, blank = (size - overlap) // per_frame, self.model.tokenizer.blank_id
-        return [join(some, shift, blank) if some else torch.empty(0, self.model.tokenizer.vocab_size) for some in heard]
+        return [join(some, shift, blank) if some else torch.empty(0, self.model.tokenizer.vocab_size) for some in found]
 
     @torch.inference_mode()
-    def _decode(self, decoder: Decoder, log_probs: list[Tensor]) -> list[Hypothesis]:
+    def _best_hypotheses(self, decoder: Decoder, log_probs: list[Tensor]) -> list[Hypothesis]:
         """The best hypothesis of each; an empty one where there are no frames."""
-        found = [NOTHING_SAID] * len(log_probs)
-        rows_heard = [row for row, values in enumerate(log_probs) if len(values)]
-        lengths = [len(log_probs[row]) for row in rows_heard]
+        found = [NO_WORDS] * len(log_probs)
+        filled = [row for row, values in enumerate(log_probs) if len(values)]
+        lengths = [len(log_probs[row]) for row in filled]
         for batch in by_length(lengths, self.batch_seconds / self.model.seconds_per_frame):
-            rows = [rows_heard[i] for i in batch]
+            rows = [filled[i] for i in batch]
             num_frames = torch.tensor([len(log_probs[row]) for row in rows])
             for row, best in zip(rows, decoder(_pad([log_probs[row] for row in rows]), num_frames), strict=True):
                 found[row] = best[0]
@@ -251,7 +252,7 @@ def _pad(rows: list[Tensor]) -> Tensor:
 
 
 def _mean(near: Tensor, wide: Tensor) -> Tensor:
-    """Of two hearings of a piece, (T, V) each; its end may be rounded to the next frame in one of them."""
+    """Of two log-probs of a piece, (T, V) each; its end may be rounded to the next frame in one of them."""
     if torch.equal(near, wide):
         return near
     count = min(len(near), len(wide))
