@@ -6,6 +6,8 @@ A user's mistake (asr.errors.UserError), or a file that the system will not read
 """
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -46,6 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, by default the process's own; return the exit code."""
+    if argv is None:
+        _use_utf8()
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     if rest and "train" not in (args.command, getattr(args, "subcommand", None)):
@@ -68,6 +73,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
         print(f"{name}: {reason}", file=sys.stderr)
         return 2
+
+
+def _use_utf8() -> None:
+    """Whatever the system's locale: names of files may have any letter, and what goes to a pipe or file is UTF-8."""
+    if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
+        # Names of files are settled when Python starts: start it again. Processes that it starts do the same.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that is not UTF-8 is printed as the bytes that it is.
+        if not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        else:
+            utf8 = sys.stdout.encoding.lower() == "utf-8"
+            sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "replace")
 
 
 if __name__ == "__main__":

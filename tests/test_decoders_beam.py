@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from asr.decoders import search, viterbi
 from asr.decoders.beam import BeamDecoder
 from asr.decoders.hotwords import build_automaton, parse_hotwords, read_hotwords
 from asr.decoders.prefix_beam import prefix_beam_search
@@ -256,6 +258,20 @@ def test_a_batch_in_threads_is_the_same_as_one_by_one() -> None:
     counts = torch.tensor([30, 7, 30, 1, 22, 3, 9, 30])
     one, two = (BeamDecoder(LETTERS, 0.04, n_best=5, threads=threads) for threads in (1, 2))
     assert one(batch, counts) == two(batch, counts)
+
+
+def test_numbers_of_another_type_do_not_compile_the_search_anew() -> None:
+    log_probs = random_log_probs(12, 5, np.random.default_rng(7))
+    settings = {"lm_weight": 1, "word_insertion_score": 0, "beam_threshold": 20, "merge_threshold": 1}
+    functions: list[Any] = [search._walk, search._merge, viterbi._align]
+    compiled = []
+    for kind in (float, int, np.float64, np.float32):
+        numbers = {name: kind(value) for name, value in settings.items()}
+        decoder = BeamDecoder(LETTERS, 0.04, log_prior=[-1.0] * 5, **numbers)  # type: ignore[arg-type]
+        decode(decoder, log_probs)
+        decode(decoder.weighted(kind(1), kind(0), kind(1)), log_probs)  # type: ignore[arg-type]
+        compiled.append([function.signatures.copy() for function in functions])
+    assert all(signatures == compiled[0] for signatures in compiled)
 
 
 def test_weights_can_be_changed() -> None:

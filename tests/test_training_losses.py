@@ -108,6 +108,7 @@ def test_crf_adds_its_terms_to_ctc(step) -> None:
     model, batch = step.model, step.batch
     texts = [tokens[:count].tolist() for tokens, count in zip(batch.tokens, batch.num_tokens, strict=True)]
     trigram = token_trigram(texts, model.tokenizer.vocab_size)
-    terms = crf_terms(*model(batch.waveforms, batch.num_samples), batch.tokens, batch.num_tokens, trigram)
+    log_probs, num_frames = model(batch.waveforms, batch.num_samples)
+    terms = crf_terms(log_probs, num_frames, batch.tokens, batch.num_tokens, trigram)
     torch.testing.assert_close(step(crf=0.3), step() + 0.3 * terms.sum() / batch.num_tokens.sum())
     assert 0 < step(crf=1.0) < step()

@@ -25,7 +25,7 @@ from asr.text.tokenizer import TokenizerConfig
 from asr.training.callbacks import read_metrics
 from asr.training.module import SpeechModule, build_optimizer, build_schedule
 from asr.training.recipe import OptimizerConfig, ScheduleConfig, recipe_from
-from asr.training.run import average, split_usable, start_from, train
+from asr.training.run import average, build_trainer, has_ctc, quiet_lightning, split_usable, start_from, train
 from tests.tones import SENTENCES, tone_recipe
 
 
@@ -160,6 +160,25 @@ def test_a_loss_that_is_not_finite_names_the_utterances(tmp_path: Path) -> None:
     module = SpeechModule(recipe, model)
     with pytest.raises(DataError, match=r"not finite for: tones2\. .*checkpoint is kept"):
         module.loss(batch, seed=(1, 2))
+
+
+def test_a_mac_trains_on_its_cpu_where_its_gpu_lacks_ctc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert has_ctc("cpu") and not has_ctc("meta")  # meta: a device without CTC that every torch has
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    monkeypatch.setattr("platform.processor", lambda: "arm")
+    values = tone_recipe(tmp_path)
+    found = {}
+    for wanted in ({}, {"accelerator": "auto"}, {"accelerator": "mps"}):
+        for able in (False, True):
+            monkeypatch.setattr("asr.training.run.has_ctc", lambda device, able=able: able)
+            recipe = recipe_from({**values, "trainer": wanted}, "test")
+            with quiet_lightning():
+                found[wanted.get("accelerator"), able] = build_trainer(recipe).accelerator.name()
+    assert found == {
+        (None, False): "cpu", ("auto", False): "cpu", ("mps", False): "mps",
+        (None, True): "mps", ("auto", True): "mps", ("mps", True): "mps",
+    }  # fmt: skip
 
 
 def test_optimizers_by_name_decay_matrices_alone() -> None:

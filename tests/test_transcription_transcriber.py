@@ -2,8 +2,11 @@
 
 import io
 import math
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,6 +83,24 @@ def test_channels_that_are_not_there(transcriber: Transcriber, tmp_path: Path) -
 def test_a_damaged_open_file_is_not_called_by_its_copy_s_name(transcriber: Transcriber) -> None:
     with pytest.raises(AudioError, match="^the open file: "):
         transcriber.transcribe(io.BytesIO(b"nothing"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux to list a process's open files")
+def test_the_copy_of_an_open_file_is_closed_before_it_is_read(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows would not open it a second time."""
+
+    def watched(path: Path | str, *settings: Any) -> Iterator[np.ndarray]:
+        places = [os.path.realpath(place) for place in Path("/proc/self/fd").iterdir()]
+        assert os.path.realpath(path) not in places
+        return stream(path, *settings)
+
+    monkeypatch.setattr("asr.transcription.transcriber.stream", watched)
+    file = io.BytesIO()
+    soundfile.write(file, say("BAD CAB"), RATE, format="WAV")
+    file.seek(0)
+    assert transcriber.transcribe(file).text == "BAD CAB"
 
 
 def test_a_long_recording_has_times_of_the_whole(transcriber: Transcriber) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from asr.audio.load import load_audio
+from asr.compiled import compiled
 from asr.decoders import Word
 from asr.errors import DataError, TextError
 from asr.text.tokenizer import Tokenizer, ctc_frames
@@ -261,7 +261,7 @@ def best_path(log_probs: np.ndarray, states: States) -> tuple[np.ndarray, float]
     return path, score
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _advance(
     best: np.ndarray, frame: np.ndarray, token: np.ndarray, before: np.ndarray, choice: np.ndarray
 ) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Beam search with lexicon, n-gram language model and hotwords: what the compiled search finds, as hypotheses."""
 
 import copy
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
+from asr.cpus import usable_cpus
 from asr.decoders import Decoder, Hypothesis, Word, vocabulary
 from asr.decoders.hotwords import build_automaton
 from asr.decoders.lexicon import UNKNOWN, Spelling, add_unknown, build_graph, look_ahead
@@ -91,7 +91,7 @@ class BeamDecoder(Decoder):
         self.n_best = n_best
         self.log_prior = np.array(log_prior or np.zeros(tokenizer.vocab_size), np.float32)
         self.prior_weight = prior_weight
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or usable_cpus()
         self.lm = lm if lm is None or isinstance(lm, LanguageModel) else LanguageModel.load(lm)
         beside = Path(lm) / LEXICON_FILE if isinstance(lm, Path | str) and Path(lm).is_dir() else None
         if lexicon:
@@ -209,12 +209,12 @@ class BeamDecoder(Decoder):
         """frames (T, V)."""
         blank = self.tokenizer.blank_id
         silent = self.prior_weight and (frames.argmax(axis=1) == blank).all()
-        frames = frames - self.prior_weight * self.log_prior
+        frames = np.ascontiguousarray(frames - self.prior_weight * self.log_prior, np.float32)
         if silent:
             # Nothing is heard; without its prior the blank would give way to the likeliest words of all.
             return [Hypothesis((), "", float(frames[:, blank].sum()))]
         lm = self.lm.automaton if self.lm else EMPTY
-        found = search(np.ascontiguousarray(frames), self._graph, lm, self._hotwords, self._settings)
+        found = search(frames, self._graph, lm, self._hotwords, self._settings)
         return self._hypotheses(frames, self._readings(found))
 
     def _readings(self, found: Found) -> list["_Reading"]:

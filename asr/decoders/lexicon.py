@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from asr.compiled import compiled
 from asr.decoders.search import Lexicon
 from asr.text.subwords import MARK
 from asr.text.tokenizer import Tokenizer
@@ -126,7 +126,7 @@ def look_ahead(graph: Lexicon, word_scores: np.ndarray) -> np.ndarray:
     return best
 
 
-@njit(cache=True)
+@compiled
 def _best_below(
     arc_start: np.ndarray, arc_node: np.ndarray, label_start: np.ndarray, label_score: np.ndarray
 ) -> np.ndarray:

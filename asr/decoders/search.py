@@ -14,8 +14,8 @@ compiled keeps to loops and single elements: each of numpy's functions in it wou
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from asr.compiled import compiled
 from asr.lm.automaton import Automaton, step
 
 NONE = -1
@@ -71,6 +71,11 @@ class Settings(NamedTuple):
     lm_weight: float
     word_insertion_score: float
 
+    def typed(self) -> "Settings":
+        """The same, of the types declared: a 1 for a 1.0, or a number of numpy's, would have all compiled anew."""
+        kinds = type(self).__annotations__.values()
+        return Settings(*(kind(value) for kind, value in zip(kinds, self, strict=True)))
+
 
 class Found(NamedTuple):
     """The last beam, best first: F ways to read the utterance, of at most U tokens."""
@@ -84,14 +89,14 @@ class Found(NamedTuple):
     complete: np.ndarray  # (F,) bool: ends with a word's end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _logadd(a: float, b: float) -> float:
     if a < b:
         a, b = b, a
     return a if b == -np.inf else a + np.log1p(np.exp(b - a))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _largest(values: np.ndarray, count: int, k: int) -> float:
     """The k-th largest of values[:count], which are put in another order (Hoare, 1961)."""
     low, high, want = 0, count - 1, k - 1
@@ -118,6 +123,7 @@ def _largest(values: np.ndarray, count: int, k: int) -> float:
 
 def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings) -> Found:
     """log_probs (T, V) float32 -> what was found, never nothing."""
+    s = s.typed()
     # Only prefixes that were once in the beam are kept, so that their number is known.
     tree = _new_tree(1 + len(log_probs) * s.beam_size)
     tree.lm_state[0], tree.hot_state[0] = s.lm_start, s.hot_start
@@ -131,7 +137,7 @@ def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Aut
     return Found(tokens, labels, lengths, acoustic[order], lm_score[order], total[order], complete[order])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _walk(
     log_probs: np.ndarray, tree: Tree, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -287,7 +293,7 @@ def _walk(
     return active[:width], acoustics
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _merge(
     ranks: np.ndarray, futures: np.ndarray, count: int, limit: float, threshold: float, places: np.ndarray
 ) -> None:
@@ -320,7 +326,7 @@ def _merge(
                 ranks[i] = -np.inf
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _copy(ids: np.ndarray, scores: np.ndarray, row: int, to_ids: np.ndarray, to_scores: np.ndarray, to: int) -> None:
     """A candidate, to another row."""
     for i in range(7):
@@ -346,7 +352,7 @@ def _new_tree(capacity: int) -> Tree:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _end(
     tree: Tree,
     active: np.ndarray,
@@ -408,7 +414,7 @@ def _end(
     return f_prefix[:stop], f_label[:stop], f_acoustic[:stop], f_lm[:stop], f_total[:stop], f_complete[:stop]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _trace_back(
     tree: Tree, prefixes: np.ndarray, last_labels: np.ndarray, tokens: np.ndarray, labels: np.ndarray
 ) -> None:

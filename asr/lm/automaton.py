@@ -9,8 +9,8 @@ failure function.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from asr.compiled import compiled
 from asr.lm.ngram_model import NGramModel, suffixes
 
 LOG10 = float(np.log(10.0))
@@ -34,7 +34,7 @@ EMPTY = Automaton(
 """Reads everything at no cost: no language model, no hotwords."""
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def step(automaton: Automaton, state: int, label: int) -> tuple[float, int]:
     """Read a label: (score, next state). A label that no context knows costs nothing more and leads to state 0."""
     score = 0.0

@@ -105,7 +105,7 @@ def load_recipe_of(kind: type[Recipe], path: Path | str, overrides: list[str] | 
     except OSError as error:
         raise ConfigError(f"{path}: the recipe cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        raise ConfigError(f"{path}: not valid YAML in UTF-8: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {type(values).__name__}, wanted keys and values")
     values.setdefault("name", path.parent.name if path.stem == "train" else f"{path.parent.name}-{path.stem}")
@@ -139,7 +139,7 @@ def _parse_overrides(words: list[str]) -> list[tuple[str, Any]]:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{word} {text}: the value is not valid YAML: {error}") from error
+            raise ConfigError(f"{word} {text}: the value is not valid YAML in UTF-8: {error}") from error
         pairs.append((key, value))
     return pairs
 

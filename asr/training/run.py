@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -31,6 +32,7 @@ from asr.text.tokenizer import ctc_frames
 from asr.training.callbacks import EpochLines, LastCheckpoint, LearningCurve, RunProgressBar, SampleHypotheses
 from asr.training.card import model_card
 from asr.training.crf import token_trigram
+from asr.training.losses import ctc_losses
 from asr.training.module import SpeechDataModule, SpeechModule
 from asr.training.recipe import RecipeConfig, RunConfig, to_yaml
 
@@ -229,6 +231,10 @@ def build_trainer(recipe: RunConfig, metric: str = SpeechModule.metric) -> pl.Tr
     }  # fmt: skip
     if torch.cuda.is_available():
         defaults["precision"] = "bf16-mixed"
+    settings = {**defaults, **recipe.trainer}
+    if isinstance(recipe, RecipeConfig) and settings.get("accelerator", "auto") == "auto":
+        # On a Mac Lightning would choose the GPU also where torch has no CTC for it.
+        settings["accelerator"] = "cpu" if MPSAccelerator.is_available() and not has_ctc("mps") else "auto"
     # A resumed run logs to csv/version_1 and so on: Lightning would begin the old file anew.
     loggers = [
         CSVLogger(folder, name="csv", flush_logs_every_n_steps=10),
@@ -236,11 +242,22 @@ def build_trainer(recipe: RunConfig, metric: str = SpeechModule.metric) -> pl.Tr
     ]
     try:
         return pl.Trainer(
-            **{**defaults, **recipe.trainer}, logger=loggers, callbacks=callbacks, default_root_dir=folder,
+            **settings, logger=loggers, callbacks=callbacks, default_root_dir=folder,
             use_distributed_sampler=False, enable_model_summary=False,
         )  # fmt: skip
     except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
         raise ConfigError(f"trainer: {error}") from error
+
+
+def has_ctc(device: str) -> bool:
+    """Whether torch can compute CTC and its gradient there."""
+    one = torch.ones(1, 1, dtype=torch.int64)
+    try:
+        log_probs = torch.zeros(1, 1, 2, device=device, requires_grad=True)
+        ctc_losses(log_probs, one[0], one.to(device), one[0]).sum().backward()
+    except NotImplementedError:
+        return False
+    return True
 
 
 class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the context manager it extends
@@ -248,6 +265,7 @@ class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the co
 
     MESSAGES = (
         ".*does not have many workers.*",
+        ".*GPU available but not used.*",  # the recipe says so, or this file
         ".*smaller than the logging interval.*",
         ".*LeafSpec.*is deprecated.*",
         ".*Checkpoint directory .* exists and is not empty.*",

@@ -103,13 +103,15 @@ class Transcriber:
             return self._transcribe(stream(source, self.model.sample_rate, channel), channel)
         if hasattr(source, "read"):
             # Formats differ in what they need of a file: all have it in one on the disk.
-            with tempfile.NamedTemporaryFile() as copy:
-                shutil.copyfileobj(source, copy)
-                copy.flush()
+            # It is closed before it is read: Windows does not open a file twice.
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                copy = Path(folder) / "audio"
+                with copy.open("wb") as file:
+                    shutil.copyfileobj(source, file)
                 try:
-                    return self.transcribe(copy.name, channel=channel)
+                    return self.transcribe(copy, channel=channel)
                 except AudioError as error:
-                    raise AudioError(str(error).replace(copy.name, "the open file")) from error
+                    raise AudioError(str(error).replace(str(copy), "the open file")) from error
         waveform = as_mono(source, channel)
         waveform = resample(waveform, sample_rate or self.model.sample_rate, self.model.sample_rate)
         return self._transcribe([waveform], channel)
