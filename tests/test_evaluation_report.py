@@ -1,7 +1,10 @@
 """Reports of an evaluation: their figures, and a page that stands alone."""
 
 import re
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
@@ -80,9 +83,22 @@ def test_the_page_stands_alone_and_escapes(result: Evaluation, tmp_path: Path) -
     page = html_report(result, "model <on> test", tmp_path / "reports")
     assert "http" not in page and "<link" not in page
     assert "<SAT>" not in page and "&lt;SAT&gt;" in page and "model &lt;on&gt; test" in page
-    assert 'src="../a b0.wav"' in page
+    assert 'src="../a%20b0.wav"' in page
     assert page.count('<tr><td class="id">') == 4
     assert re.search(r'<span class="sub"><s>DOG</s> FOG</span>', page)
+
+
+@pytest.mark.parametrize("name", ["take #1.wav", "why?.wav", "100 %25.wav", 'a "b" <c> & d.wav', "größer.wav"])
+@pytest.mark.parametrize("offset", [0.0, 2.5])
+def test_a_browser_finds_the_sound_whatever_its_name(
+    result: Evaluation, tmp_path: Path, name: str, offset: float
+) -> None:
+    result.utterances[0] = replace(result.utterances[0], audio_filepath=str(tmp_path / "x" / name), offset=offset)
+    page = html_report(result, "t", tmp_path / "reports")
+    sources = [unescape(source) for source in re.findall(r'<audio [^>]*src="([^"]*)"', page)]
+    links = {urlsplit(urljoin((tmp_path / "reports" / "page.html").as_uri(), source)) for source in sources}
+    (found,) = [link for link in links if unquote(link.path) == str(tmp_path / "x" / name)]
+    assert not found.query and found.fragment == ("t=2.5,4" if offset else "")
 
 
 def test_sound_can_be_within_the_page(result: Evaluation, tmp_path: Path) -> None:
