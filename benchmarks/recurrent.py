@@ -24,7 +24,8 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}
 
 def ours(layers: nn.ModuleList, x: Tensor, lengths: Tensor) -> Tensor:
     for layer in layers:
-        x = recur(layer, x, lengths, list(layer._flat_weights))  # type: ignore[arg-type]
+        assert isinstance(layer, nn.RNNBase)
+        x = recur(layer, x, lengths, [weight for direction in layer.all_weights for weight in direction])
     return x
 
 

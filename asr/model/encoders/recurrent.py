@@ -5,6 +5,7 @@ h_t = f(W_hh h_{t-1} + W_xh x_t + b), with f the cell's own function: tanh or re
 own last frame, never in the padding.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -113,7 +114,7 @@ class RecurrentLayer(nn.Module):
 
     def weights(self) -> list[Tensor]:
         """W_xh, W_hh, b_xh, b_hh of each direction; in training with some recurrent weights dropped."""
-        weights = list(self.rnn._flat_weights)
+        weights = [weight for direction in self.rnn.all_weights for weight in direction]
         if self.training and self.config.weight_dropout:
             for i in range(1, len(weights), 4):
                 weights[i] = functional.dropout(weights[i], self.config.weight_dropout)
@@ -163,9 +164,10 @@ def _one_direction(rnn: nn.RNNBase, x: Tensor, weights: list[Tensor]) -> Tensor:
         return _function(rnn)(x, state, weights, True, 1, 0.0, rnn.training, False, True)[0]
 
 
-def _function(rnn: nn.RNNBase):  # type: ignore[no-untyped-def]
-    """The function behind the module, which takes the weights of one direction alone as readily as both."""
-    return getattr(torch._VF, rnn.mode.lower())
+def _function(rnn: nn.RNNBase) -> Callable[..., tuple[Tensor, ...]]:
+    """torch.lstm, gru, rnn_tanh or rnn_relu: the module's function, which takes one direction's weights or both's."""
+    function: Callable[..., tuple[Tensor, ...]] = getattr(torch, rnn.mode.lower())
+    return function
 
 
 def _zero_state(rnn: nn.RNNBase, batch: int, directions: int, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
