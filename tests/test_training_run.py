@@ -16,8 +16,7 @@ from torch import nn
 from asr.audio.load import load_audio
 from asr.data import manifest
 from asr.data.batches import BucketBatchSampler, SpeechDataset, batch_loader
-from asr.data.manifest import Utterance
-from asr.errors import ConfigError, DataError
+from asr.errors import AudioError, ConfigError, DataError
 from asr.evaluation.evaluate import evaluate
 from asr.model.ctc_model import CTCModel
 from asr.text import build_tokenizer
@@ -25,8 +24,8 @@ from asr.text.tokenizer import TokenizerConfig
 from asr.training.callbacks import read_metrics
 from asr.training.module import SpeechModule, build_optimizer, build_schedule
 from asr.training.recipe import OptimizerConfig, ScheduleConfig, recipe_from
-from asr.training.run import average, build_trainer, has_ctc, quiet_lightning, split_usable, start_from, train
-from tests.tones import SENTENCES, tone_recipe
+from asr.training.run import average, build_trainer, has_ctc, quiet_lightning, start_from, train
+from tests.tones import SENTENCES, brief_recipe, tone_recipe
 
 
 def merged(values: dict, **changes: dict) -> dict:
@@ -128,28 +127,6 @@ def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:
         train(recipe_from(tone_recipe(tmp_path), "test"), resume=True)
 
 
-def test_utterances_that_ctc_cannot_align_are_left_out_with_the_reason(tmp_path: Path) -> None:
-    recipe = recipe_from(tone_recipe(tmp_path), "test")
-    model = CTCModel(recipe.model, build_tokenizer(TokenizerConfig(), ["ABC"]))
-    # 0.1 s are 11 feature frames and 6 after subsampling.
-    rows = [
-        Utterance("fits", "x", 0.1, "ABCABC"),
-        Utterance("too long", "x", 0.1, "ABCABCA"),
-        Utterance("repeats", "x", 0.1, "AABCAB"),
-        Utterance("empty", "x", 0.1, ""),
-        Utterance("endless", "x", 100.0, "A"),
-    ]
-    usable, excluded = split_usable(rows, model, recipe.data)
-    assert [row.id for row in usable] == ["fits"]
-    reasons = {row.id: reason for row, reason in excluded}
-    assert "6 frames" in reasons["too long"] and "needs 7" in reasons["too long"]
-    assert "needs 7" in reasons["repeats"]
-    assert reasons["empty"] == "no text"
-    assert "100.00 s" in reasons["endless"]
-    with pytest.raises(DataError, match="no training utterance"):
-        split_usable(rows[1:], model, recipe.data)
-
-
 def test_a_loss_that_is_not_finite_names_the_utterances(tmp_path: Path) -> None:
     recipe = recipe_from(tone_recipe(tmp_path), "test")
     rows = manifest.read(recipe.data.train[0])
@@ -234,6 +211,15 @@ def test_start_from_another_model_keeps_the_encoder_and_a_fitting_head(tmp_path:
         start_from(CTCModel(narrow.model, old.tokenizer), old)
 
 
-def test_recipes_without_manifests_say_which(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.train: no manifest"):
-        train(recipe_from(merged(tone_recipe(tmp_path), data={"train": []}), "test"))
+def test_a_trained_model_is_kept_where_its_scoring_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise AudioError("tones0.wav: the disk is gone")
+
+    monkeypatch.setattr("asr.training.run.evaluate", fail)
+    recipe = recipe_from(brief_recipe(tmp_path, max_epochs=1), "test")
+    with pytest.raises(AudioError, match=r"the disk is gone\nThe trained model is in .*/run/model; .*--resume"):
+        train(recipe)
+    assert CTCModel.load(tmp_path / "run" / "model").tokenizer.vocab_size > 1
+    monkeypatch.undo()
+    result = train(recipe, resume=True)
+    assert result is not None and len(result.valid.ids) == 4

@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
+
+from asr.training.ranking import LEAST
+
+ERROR_RATES = ("valid_wer", "valid_cer", "valid_per")
+"""Names of those that a validation may log."""
 
 
 class RunProgressBar(TQDMProgressBar):
@@ -29,7 +34,7 @@ class RunProgressBar(TQDMProgressBar):
         name: str = pl_module.metric  # type: ignore[assignment]
         if name in metrics:
             value = float(metrics[name])  # type: ignore[arg-type]
-            shown[name] = f"{value:.1%}" if name == "valid_wer" else f"{value:.4g}"
+            shown[name] = f"{value:.1%}" if name in ERROR_RATES else f"{value:.4g}"
         if self._started:
             clock, before = self._started
             passed = max(time.perf_counter() - clock, 1e-9)
@@ -55,10 +60,11 @@ class EpochLines(pl.Callback):
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
-        names = ("train_loss", "valid_loss", "valid_wer", "valid_cer", "valid_perplexity")
+        names = ("train_loss", "valid_loss", *ERROR_RATES, "valid_perplexity")
         values = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in names if name in metrics)
         minutes = (time.monotonic() - self.started) / 60
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {values}  {minutes:.1f} min", flush=True)
+        last = f"/{trainer.max_epochs}" if trainer.max_epochs != -1 else ""
+        print(f"epoch {trainer.current_epoch + 1}{last}  {values}  {minutes:.1f} min", flush=True)
 
 
 class LastCheckpoint(pl.Callback):
@@ -99,6 +105,20 @@ class LastCheckpoint(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer)
+
+
+class Patience(EarlyStopping):
+    """Stops training after so many validations without a lower rank; a resumed run is as patient as its recipe says."""
+
+    def __init__(self, validations: int):
+        super().__init__("valid_rank", patience=validations, min_delta=LEAST, check_finite=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # What was stopped stays so, unless the recipe has more patience now.
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class SampleHypotheses(pl.Callback):
@@ -154,7 +174,7 @@ def read_metrics(folder: Path) -> dict[str, dict[int, float]]:
 
 PANELS = {
     "loss per token": ("train_loss", "valid_loss"),
-    "error rate": ("valid_wer", "valid_cer"),
+    "error rate": ERROR_RATES,
     "perplexity per word": ("valid_perplexity",),
 }
 """Axis label -> metrics drawn on it."""

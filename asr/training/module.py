@@ -22,9 +22,9 @@ from asr.data.augment import SpecAugment
 from asr.data.batches import Batch, BucketBatchSampler, SpeechDataset, batch_loader
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, DataError
-from asr.evaluation.scoring import count_errors
 from asr.model.ctc_model import CTCModel
 from asr.training.losses import consistency_losses, crf_terms, ctc_losses
+from asr.training.ranking import LEAST, error_rates, rank
 from asr.training.recipe import OptimizerConfig, RecipeConfig, RunConfig, ScheduleConfig
 
 
@@ -40,10 +40,11 @@ class Validated(NamedTuple):
 class RunModule(pl.LightningModule):
     """What all trainings share: clipping that is logged, optimiser, schedule, validation gathered from all ranks.
 
-    A validation logs `metric` and valid_rank, by which checkpoints are chosen; lower is better in both.
+    A validation logs `metric` and valid_rank (see asr.training.ranking), by which checkpoints are chosen, and training
+    is stopped early; lower is better in both.
     """
 
-    metric: ClassVar[str]  # what a validation is judged by
+    metric: str  # the figure by which a validation is judged first
     rate: ClassVar[str]  # name of what `trained` grows by in a second
 
     def __init__(self, recipe: RunConfig, model: nn.Module):
@@ -80,12 +81,14 @@ class RunModule(pl.LightningModule):
         torch.distributed.all_gather_object(parts, self.validated)
         return {name: row for part in parts for name, row in part.items()}
 
-    def log_validation(self, values: dict[str, float]) -> None:
+    def log_validation(self, values: dict[str, float], valid_rank: float) -> None:
         """Log what every rank has computed alike from what all have gathered; step a schedule that waits for it."""
-        self.log_dict(values, rank_zero_only=False)
+        # As a tensor: of a number Lightning would keep half the digits.
+        logged: dict[str, Any] = {**values, "valid_rank": torch.tensor(valid_rank, dtype=torch.float64)}
+        self.log_dict(logged, rank_zero_only=False)
         plateau = self.lr_schedulers()
         if isinstance(plateau, ReduceLROnPlateau) and not self.trainer.sanity_checking:
-            plateau.step(values[self.metric])
+            plateau.step(valid_rank)
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.run.optimizer, self.model)
@@ -94,17 +97,20 @@ class RunModule(pl.LightningModule):
 
 
 class SpeechModule(RunModule):
-    """Trains a CTCModel. Logs train_loss, gradient_norm, audio_seconds; valid_loss, _wer, _cer, _rank."""
+    """Trains a CTCModel. Logs train_loss, gradient_norm, audio_seconds; valid_loss, _rank, and the error rates."""
 
-    metric = "valid_wer"
     rate = "audio_h_per_h"
     model: CTCModel
     validated: dict[str, Validated]  # by id
 
-    def __init__(self, recipe: RecipeConfig, model: CTCModel, trigram: Tensor | None = None):
-        """trigram: of the training texts' tokens (`asr.training.crf.token_trigram`), where the loss is CTC-CRF."""
+    def __init__(self, recipe: RecipeConfig, model: CTCModel, trigram: Tensor | None = None, metric: str = "valid_wer"):
+        """trigram: of the training texts' tokens (`asr.training.crf.token_trigram`), where the loss is CTC-CRF.
+
+        metric: as `asr.training.ranking.metric_of` chooses it.
+        """
         super().__init__(recipe, model)
         self.recipe = recipe
+        self.metric = metric
         self.trigram: Tensor | None
         self.register_buffer("trigram", trigram, persistent=False)
         self.spec_augment = SpecAugment(recipe.spec_augment)
@@ -165,18 +171,15 @@ class SpeechModule(RunModule):
 
     def on_validation_epoch_end(self) -> None:
         validated: dict[str, Validated] = self.gathered()
-        references, hypotheses, losses, tokens = zip(*validated.values(), strict=True)
-        loss = sum(losses) / max(1, sum(tokens))
-        wer = count_errors(references, hypotheses, unit="word").rate
-        values = {
-            "valid_loss": loss,
-            "valid_wer": wer,
-            "valid_cer": count_errors(references, hypotheses, unit="character").rate,
-            # Checkpoints are chosen on WER and, where it is equal, as on a small set it often is, on the loss. CTC-CRF
-            # leaves to a language model what the greedy path then lacks: there the loss alone tells.
-            "valid_rank": loss if self.recipe.loss.crf else wer + 1e-6 * loss / (1 + loss),
-        }
-        self.log_validation(values)
+        rows = list(validated.values())
+        rates = error_rates(self.metric, [row.reference for row in rows], [row.hypothesis for row in rows])
+        # Infinite is the loss of a text that has no room in its frames: it was named at the start (rows.without_loss),
+        # and has no part in the mean.
+        finite = [row for row in rows if not math.isinf(row.loss)]
+        loss = sum(row.loss for row in finite) / max(1, sum(row.num_tokens for row in finite))
+        # CTC-CRF leaves to a language model what the greedy path then lacks: there the loss alone tells.
+        valid_rank = rank(loss) if self.recipe.loss.crf else rank(*rates.values(), loss)
+        self.log_validation({"valid_loss": loss, **rates}, valid_rank)
         self.samples = [(name, *validated[name][:2]) for name in sorted(validated)[: self.recipe.samples]]
 
 
@@ -218,7 +221,9 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
 def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
     """Lightning's description of the learning-rate schedule over so many optimiser steps."""
     if config.name == "reduce_on_plateau":
-        plateau = ReduceLROnPlateau(optimizer, factor=config.factor, patience=config.patience)
+        plateau = ReduceLROnPlateau(
+            optimizer, factor=config.factor, patience=config.patience, threshold=LEAST, threshold_mode="abs"
+        )
         # Stepped after each validation by the module: Lightning skips it in an epoch that was resumed midway. It only
         # keeps the state in its checkpoints.
         return {"scheduler": plateau, "monitor": "valid_rank", "frequency": sys.maxsize}

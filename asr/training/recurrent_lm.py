@@ -26,8 +26,9 @@ from asr.settings import require
 from asr.text import build_tokenizer
 from asr.text.tokenizer import Tokenizer, TokenizerConfig
 from asr.training.module import RunDataModule, RunModule
+from asr.training.ranking import rank
 from asr.training.recipe import RunConfig, to_yaml
-from asr.training.run import build_trainer, choose_weights, quiet_lightning, start, write_recipe
+from asr.training.run import build_trainer, choose_weights, kept, quiet_lightning, start, write_recipe
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class RecurrentLMModule(RunModule):
         log_prob = sum(value for value, _ in validated.values())
         loss = -log_prob / sum(tokens for _, tokens in validated.values())
         perplexity = to_perplexity(log_prob, sum(int(num_words[row]) + 1 for row in validated))
-        self.log_validation({"valid_loss": loss, "valid_perplexity": perplexity, "valid_rank": loss})
+        self.log_validation({"valid_loss": loss, "valid_perplexity": perplexity}, rank(loss))
 
 
 @dataclass(frozen=True)
@@ -185,22 +186,29 @@ def train(recipe: RecurrentLMRecipe, resume: bool = False) -> Result | None:
     Raises ConfigError, TextError and DataError for recipes and texts that cannot be trained.
     """
     checkpoint = start(recipe, resume)
-    model, train_set, valid_texts = prepare(recipe)
+    run = prepare(recipe)
+    model = run.model
     write_recipe(recipe)
     module = RecurrentLMModule(recipe, model)
     with quiet_lightning():
         trainer = build_trainer(recipe, module.metric)
-        batches = SentenceDataModule(recipe, train_set, SentenceDataset(valid_texts, model.tokenizer))
-        trainer.fit(module, batches, ckpt_path=checkpoint)
+        trainer.fit(module, SentenceDataModule(recipe, run.train_set, run.valid_set), ckpt_path=checkpoint)
     if not trainer.is_global_zero:
         return None
-    valid = choose_weights(trainer, model, lambda: model.perplexity(valid_texts), lambda found: found.per_word)
-    test = model.perplexity(read_texts(recipe.data, "test")) if recipe.data.test else None
-    result = Result(recipe.folder, recipe.folder / "model", valid, test)
-    model.save(result.model, card(recipe, model, result, train_set))
+    folder = recipe.folder
+
+    def write(valid: Perplexity | None = None, test: Perplexity | None = None) -> None:
+        model.save(folder / "model", card(recipe, model, {"validation": valid, "test": test}, run.train_set))
+
+    with kept(folder / "model"):
+        valid = choose_weights(
+            trainer, model, lambda: model.perplexity(run.valid_texts), lambda found: found.per_word, write
+        )
+        test = model.perplexity(run.test_texts) if run.test_texts else None
+    write(valid, test)
     values = {"valid": valid.to_dict(), "test": test.to_dict() if test else None}
-    (result.folder / "results.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    return result
+    (folder / "results.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    return Result(folder, folder / "model", valid, test)
 
 
 def check(recipe: RecurrentLMRecipe) -> str:
@@ -208,8 +216,8 @@ def check(recipe: RecurrentLMRecipe) -> str:
 
     Raises what `train` would raise.
     """
-    model, train_set, valid_texts = prepare(recipe)
-    SentenceDataset(valid_texts, model.tokenizer)
+    run = prepare(recipe)
+    model, train_set = run.model, run.train_set
     sampler = SentenceDataModule(recipe, train_set, train_set).sampler("train")
     loss = RecurrentLMModule(recipe, model).loss(collate([train_set[item] for item in sampler.batches(0)[0]]))
     loss.backward()
@@ -217,14 +225,25 @@ def check(recipe: RecurrentLMRecipe) -> str:
         build_trainer(recipe, RecurrentLMModule.metric)
     parameters = sum(p.numel() for p in model.parameters())
     return (
-        f"{recipe.name}: {describe(train_set)}, {len(sampler)} batches an epoch; {len(valid_texts)} validation "
+        f"{recipe.name}: {describe(train_set)}, {len(sampler)} batches an epoch; {len(run.valid_texts)} validation "
         f"sentences\n{parameters / 1e6:.2f} M parameters, {model.tokenizer.vocab_size} tokens; loss of a batch, "
         f"untrained: {loss.item():.2f}"
     )
 
 
-def prepare(recipe: RecurrentLMRecipe) -> tuple[RecurrentLM, SentenceDataset, list[str]]:
-    """The untrained model, the training sentences, the validation texts; says how many sentences are left out."""
+@dataclass(frozen=True)
+class Prepared:
+    """What a training is made of."""
+
+    model: RecurrentLM  # untrained
+    train_set: SentenceDataset
+    valid_texts: list[str]
+    valid_set: SentenceDataset
+    test_texts: list[str]
+
+
+def prepare(recipe: RecurrentLMRecipe) -> Prepared:
+    """Read and check all that the run needs, to its end; says how many sentences are left out."""
     data = recipe.data
     held_out = set(chain.from_iterable(read_sentences(path, data.text_scheme) for path in data.exclude))
     found = read_texts(data, "train")
@@ -236,7 +255,11 @@ def prepare(recipe: RecurrentLMRecipe) -> tuple[RecurrentLM, SentenceDataset, li
         say(f"left out {len(found) - len(texts)} training sentences that are in {', '.join(data.exclude)}")
     if dataset.num_long:
         say(f"left out {dataset.num_long} training sentences of more than {data.max_tokens} tokens")
-    return model, dataset, read_texts(data, "valid")
+    valid_texts = read_texts(data, "valid")
+    test_texts = read_texts(data, "test") if data.test else []
+    for text in test_texts:
+        model.tokenizer.encode(text)  # at the end it would be too late to find that it cannot be
+    return Prepared(model, dataset, valid_texts, SentenceDataset(valid_texts, model.tokenizer), test_texts)
 
 
 def read_texts(data: TextDataConfig, split: str) -> list[str]:
@@ -254,13 +277,18 @@ def describe(dataset: SentenceDataset) -> str:
     return f"{len(dataset)} training sentences, {dataset.num_words.sum()} words, {len(dataset.ids)} tokens"
 
 
-def card(recipe: RecurrentLMRecipe, model: RecurrentLM, result: Result, train_set: SentenceDataset) -> str:
-    """Markdown: what the model is, what it was trained on, what it reaches, how to use and retrain it."""
+def card(
+    recipe: RecurrentLMRecipe, model: RecurrentLM, splits: dict[str, Perplexity | None], train_set: SentenceDataset
+) -> str:
+    """Markdown: what the model is, what it was trained on, what it reaches, how to use and retrain it.
+
+    splits: the scores by the name of what was scored; None where it was not.
+    """
     parameters = sum(p.numel() for p in model.parameters())
-    rows = [("validation", result.valid)] + ([("test", result.test)] if result.test else [])
     table = "\n".join(
         f"| {split} | {found.per_word:.2f} | {found.per_token:.2f} | {found.sentences} | {found.words} |"
-        for split, found in rows
+        for split, found in splits.items()
+        if found
     )
     return f"""# {recipe.name}
 

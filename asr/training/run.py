@@ -8,7 +8,8 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,25 +17,24 @@ from typing import Any, TypeVar
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.accelerators import MPSAccelerator
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from asr.data import manifest
-from asr.data.batches import BucketBatchSampler, DataConfig, SpeechDataset, batch_loader, collate
-from asr.data.manifest import Utterance
-from asr.errors import ConfigError, DataError
+from asr.data.batches import BucketBatchSampler, SpeechDataset, batch_loader, collate
+from asr.errors import ConfigError, UserError
 from asr.evaluation.evaluate import Evaluation, evaluate
 from asr.model.ctc_model import CTCModel
 from asr.model.features import GlobalStatistics
 from asr.text import build_tokenizer
-from asr.text.tokenizer import ctc_frames
-from asr.training.callbacks import EpochLines, LastCheckpoint, LearningCurve, RunProgressBar, SampleHypotheses
+from asr.training.callbacks import EpochLines, LastCheckpoint, LearningCurve, Patience, RunProgressBar, SampleHypotheses
 from asr.training.card import model_card
 from asr.training.crf import token_trigram
 from asr.training.losses import ctc_losses
 from asr.training.module import SpeechDataModule, SpeechModule
+from asr.training.ranking import error_rates, metric_of, rank
 from asr.training.recipe import RecipeConfig, RunConfig, to_yaml
+from asr.training.rows import Excluded, Rows, check_references, read_rows, split_usable, without_loss
 
 
 @dataclass(frozen=True)
@@ -53,31 +53,54 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
     Raises ConfigError and DataError for recipes and data that cannot be trained, before training where it can be known.
     """
     checkpoint = start(recipe, resume)
-    model, train_rows, excluded, valid_rows = prepare(recipe)
-    _write_start(recipe, excluded, len(train_rows))
-
-    data = recipe.data
-    rate, tokenizer = model.sample_rate, model.tokenizer
-    train_set = SpeechDataset(
-        train_rows, tokenizer, rate, augment=data.augment, seed=recipe.seed, cache_gb=data.cache_gb
-    )
-    valid_set = SpeechDataset(valid_rows, tokenizer, rate, cache_gb=data.cache_gb)
+    run = prepare(recipe)
+    _write_start(recipe, run)
     if recipe.features.cmvn == "global" and not resume:
-        measure_cmvn(model, train_set, data.max_batch_seconds)
-
-    module = speech_module(recipe, model, train_set)
+        measure_cmvn(run.model, run.train_set, recipe.data.max_batch_seconds)
+    module = speech_module(recipe, run)
     with quiet_lightning():
-        trainer = build_trainer(recipe)
-        trainer.fit(module, SpeechDataModule(recipe, train_set, valid_set), ckpt_path=checkpoint)
+        trainer = build_trainer(recipe, module.metric)
+        trainer.fit(module, SpeechDataModule(recipe, run.train_set, run.valid_set), ckpt_path=checkpoint)
     if not trainer.is_global_zero:
         return None
-    return finish(recipe, trainer, model, valid_rows, len(train_rows), float(train_set.seconds.sum()))
+    return finish(recipe, trainer, run, module.metric)
 
 
-def speech_module(recipe: RecipeConfig, model: CTCModel, dataset: SpeechDataset) -> SpeechModule:
+@dataclass(frozen=True)
+class Prepared:
+    """What a training is made of."""
+
+    model: CTCModel  # untrained
+    rows: Rows
+    train_set: SpeechDataset  # of the training rows that can be used
+    valid_set: SpeechDataset
+    excluded: Excluded  # training rows left out
+    without_loss: Excluded  # validation rows that are only decoded
+
+
+def prepare(recipe: RecipeConfig) -> Prepared:
+    """Read and check all that the run needs, to its end. Raises UserErrors for what cannot be trained or scored."""
+    data = recipe.data
+    rows = read_rows(data)
+    model = CTCModel(recipe.model, build_tokenizer(recipe.tokenizer, [row.text for row in rows.train]))
+    if recipe.init_from:
+        start_from(model, CTCModel.load(recipe.init_from))
+    usable, excluded = split_usable(rows.train, model, data)
+    check_references(rows.test, model)
+    tokenizer, rate = model.tokenizer, model.sample_rate
+    return Prepared(
+        model, rows,
+        SpeechDataset(usable, tokenizer, rate, augment=data.augment, seed=recipe.seed, cache_gb=data.cache_gb),
+        SpeechDataset(rows.valid, tokenizer, rate, cache_gb=data.cache_gb),
+        excluded, without_loss(rows.valid, model),
+    )  # fmt: skip
+
+
+def speech_module(recipe: RecipeConfig, run: Prepared) -> SpeechModule:
     """What trains the model, with the trigram of the training texts where the loss wants one. Raises ConfigError."""
-    trigram = token_trigram(dataset.tokens, model.tokenizer.vocab_size) if recipe.loss.crf else None
-    return SpeechModule(recipe, model, trigram)
+    tokenizer = run.model.tokenizer
+    trigram = token_trigram(run.train_set.tokens, tokenizer.vocab_size) if recipe.loss.crf else None
+    return SpeechModule(recipe, run.model, trigram, metric_of(tokenizer, run.valid_set.references))
 
 
 def start(recipe: RunConfig, resume: bool) -> Path | None:
@@ -97,71 +120,29 @@ def start(recipe: RunConfig, resume: bool) -> Path | None:
     return last if resume else None
 
 
-def prepare(recipe: RecipeConfig) -> tuple[CTCModel, list[Utterance], list[tuple[Utterance, str]], list[Utterance]]:
-    """The untrained model, training rows, training rows left out with the reason, validation rows."""
-    train_rows, valid_rows = read_manifests(recipe.data.train, "train"), read_manifests(recipe.data.valid, "valid")
-    model = CTCModel(recipe.model, build_tokenizer(recipe.tokenizer, [row.text for row in train_rows]))
-    if recipe.init_from:
-        start_from(model, CTCModel.load(recipe.init_from))
-    return model, *split_usable(train_rows, model, recipe.data), valid_rows
-
-
 def check(recipe: RecipeConfig) -> str:
     """Everything that `train` would look at before it trains, and one batch through the network; in a few lines.
 
     Raises what `train` would raise.
     """
-    model, rows, excluded, valid_rows = prepare(recipe)
-    dataset = SpeechDataset(rows, model.tokenizer, model.sample_rate, augment=recipe.data.augment, seed=recipe.seed)
+    run = prepare(recipe)
+    model, dataset = run.model, run.train_set
     sampler = BucketBatchSampler(dataset, recipe.data.max_batch_seconds, shuffle=True, seed=recipe.seed)
-    SpeechDataset(valid_rows, model.tokenizer, model.sample_rate)
     batch = max(sampler.batches(0), key=lambda items: len(items) * max(map(sampler.seconds, items)))
-    module = speech_module(recipe, model, dataset)
+    module = speech_module(recipe, run)
     loss = module.loss(collate([dataset[item] for item in batch]), seed=(recipe.seed,))
     loss.backward()
     with quiet_lightning():
-        build_trainer(recipe)
+        build_trainer(recipe, module.metric)
     hours = dataset.seconds.sum() / 3600
+    unaligned = f" ({len(run.without_loss)} too short for their text)" if run.without_loss else ""
     return (
-        f"{recipe.name}: {len(rows)} training utterances, {hours:.2f} h ({len(excluded)} left out), {len(sampler)} "
-        f"batches an epoch; {len(valid_rows)} validation utterances\n"
+        f"{recipe.name}: {len(dataset)} training utterances, {hours:.2f} h ({len(run.excluded)} left out), "
+        f"{len(sampler)} batches an epoch; {len(run.rows.valid)} validation utterances{unaligned}, "
+        f"{len(run.rows.test)} test utterances\n"
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {model.tokenizer.vocab_size} tokens, "
         f"{model.seconds_per_frame * 1000:g} ms a frame; loss of the largest batch, untrained: {loss.item():.2f}"
     )
-
-
-def read_manifests(paths: list[str], split: str) -> list[Utterance]:
-    """The rows of all manifests of a split. Raises ConfigError where none is named."""
-    if not paths:
-        raise ConfigError(f"data.{split}: no manifest; wanted a list of JSONL files, as `asr prepare` writes them")
-    return manifest.read_all(paths)
-
-
-def split_usable(
-    rows: list[Utterance], model: CTCModel, data: DataConfig
-) -> tuple[list[Utterance], list[tuple[Utterance, str]]]:
-    """Training rows that can be trained on, and those that cannot with the reason.
-
-    The tokens must fit into the frames at the fastest speed that augmentation plays. Raises DataError where nothing is
-    left.
-    """
-    fastest = max(data.augment.speed)
-    usable, excluded = [], []
-    for row in rows:
-        tokens = model.tokenizer.encode(row.text)
-        samples = torch.tensor([int(row.duration / fastest * model.sample_rate)])
-        frames, needed = int(model.output_frames(samples)), ctc_frames(tokens)
-        if not data.min_duration <= row.duration <= data.max_duration:
-            excluded.append((row, f"{row.duration:.2f} s: not in {data.min_duration:g} to {data.max_duration:g} s"))
-        elif not tokens:
-            excluded.append((row, "no text"))
-        elif frames < needed:
-            excluded.append((row, f"{frames} frames (at speed {fastest:g}) for a text that needs {needed}"))
-        else:
-            usable.append(row)
-    if not usable:
-        raise DataError(f"no training utterance can be used; the first: {excluded[0][0].id}: {excluded[0][1]}")
-    return usable, excluded
 
 
 @rank_zero_only
@@ -172,13 +153,20 @@ def write_recipe(recipe: RunConfig) -> None:
 
 
 @rank_zero_only
-def _write_start(recipe: RecipeConfig, excluded: list[tuple[Utterance, str]], usable: int) -> None:
+def _write_start(recipe: RecipeConfig, run: Prepared) -> None:
     """recipe.yaml and excluded.tsv."""
     write_recipe(recipe)
     path = recipe.folder / "excluded.tsv"
-    path.write_text("".join(f"{row.id}\t{reason}\n" for row, reason in excluded), encoding="utf-8")
-    if excluded:
-        print(f"left out {len(excluded)} of {usable + len(excluded)} training utterances: {path} says why")
+    lines = [f"{row.id}\t{reason}\n" for row, reason in run.excluded]
+    lines += [f"{row.id}\tvalidation: no loss, errors counted: {reason}\n" for row, reason in run.without_loss]
+    path.write_text("".join(lines), encoding="utf-8")
+    if run.excluded:
+        print(f"left out {len(run.excluded)} of {len(run.rows.train)} training utterances: {path} says why")
+    if run.without_loss:
+        print(
+            f"{len(run.without_loss)} of {len(run.rows.valid)} validation utterances are too short for their text: "
+            f"their errors are counted, their loss is not; {path} names them"
+        )
 
 
 def start_from(model: CTCModel, other: CTCModel) -> None:
@@ -209,7 +197,7 @@ def measure_cmvn(model: CTCModel, dataset: SpeechDataset, max_batch_seconds: flo
     statistics.store()
 
 
-def build_trainer(recipe: RunConfig, metric: str = SpeechModule.metric) -> pl.Trainer:
+def build_trainer(recipe: RunConfig, metric: str = "valid_wer") -> pl.Trainer:
     """Lightning's Trainer with the recipe's own settings over this project's defaults; metric: see RunModule."""
     folder = recipe.folder
     callbacks: list[pl.Callback] = [
@@ -225,7 +213,7 @@ def build_trainer(recipe: RunConfig, metric: str = SpeechModule.metric) -> pl.Tr
     bar = recipe.trainer.get("enable_progress_bar", sys.stderr.isatty())
     callbacks.append(RunProgressBar() if bar else EpochLines())
     if recipe.early_stopping:
-        callbacks.append(EarlyStopping(metric, patience=recipe.early_stopping))
+        callbacks.append(Patience(recipe.early_stopping))
     defaults: dict[str, Any] = {
         "max_epochs": 30, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "enable_progress_bar": bar,
     }  # fmt: skip
@@ -281,41 +269,68 @@ class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the co
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
-def finish(
-    recipe: RecipeConfig, trainer: pl.Trainer, model: CTCModel, valid: list[Utterance], count: int, seconds: float
-) -> Result:
+def finish(recipe: RecipeConfig, trainer: pl.Trainer, run: Prepared, metric: str) -> Result:
     """Average the best checkpoints, score the validation set and once the test set, write the model folder."""
-    # CTC-CRF is not to be judged greedily: there the mean stays.
-    rank = (lambda scored: 0.0) if recipe.loss.crf else (lambda scored: scored.words.rate)
-    scored = choose_weights(trainer, model, lambda: evaluate(model, valid), rank)
-    test = evaluate(model, read_manifests(recipe.data.test, "test")) if recipe.data.test else None
-    folder = recipe.folder
-    model.save(folder / "model", model_card(recipe, model, scored, test, count, seconds))
-    results = {"valid": scored.to_dict(), "test": test.to_dict() if test else None}
+    folder, model = recipe.folder, run.model
+    count, seconds = len(run.train_set), float(run.train_set.seconds.sum())
+
+    def rank_of(scored: Evaluation) -> float:
+        # CTC-CRF is not to be judged greedily: there the mean stays.
+        return 0.0 if recipe.loss.crf else rank(*error_rates(metric, scored.references, scored.texts).values())
+
+    def write(valid: Evaluation | None = None, test: Evaluation | None = None) -> None:
+        model.save(folder / "model", model_card(recipe, model, {"validation": valid, "test": test}, count, seconds))
+
+    with kept(folder / "model"):
+        valid = choose_weights(trainer, model, lambda: evaluate(model, run.rows.valid), rank_of, write)
+        write(valid)
+        test = evaluate(model, run.rows.test) if run.rows.test else None
+    write(valid, test)
+    results = {"valid": valid.to_dict(), "test": test.to_dict() if test else None}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return Result(folder, folder / "model", scored, test)
+    return Result(folder, folder / "model", valid, test)
 
 
 Scored = TypeVar("Scored")
 
 
+@contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """Add to a UserError of the scoring that the training was not in vain."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(
+            f"{error}\nThe trained model is in {folder}; only its scores are missing. --resume computes them, or `asr "
+            "evaluate`"
+        ) from error
+
+
 def choose_weights(
-    trainer: pl.Trainer, model: torch.nn.Module, score: Callable[[], Scored], rank: Callable[[Scored], float]
+    trainer: pl.Trainer,
+    model: torch.nn.Module,
+    score: Callable[[], Scored],
+    rank_of: Callable[[Scored], float],
+    save: Callable[[], None],
 ) -> Scored:
-    """Load the mean of the best checkpoints, or the best of them where its score ranks lower; return the score."""
+    """Load the mean of the best checkpoints, or the best of them where its score ranks lower; return the score.
+
+    The mean is saved before it is scored: scoring can fail, and shall not take a finished training with it.
+    """
     checkpoint = trainer.checkpoint_callback
     assert isinstance(checkpoint, ModelCheckpoint)
     ranked = sorted(checkpoint.best_k_models, key=lambda path: float(checkpoint.best_k_models[path]))
     model.to(trainer.strategy.root_device).eval()
     if ranked:
         model.load_state_dict(average([_weights(Path(path)) for path in ranked]))
+    save()
     scored = score()
     if len(ranked) > 1:
         # A mean of networks far apart can be worse than the best of them: validation decides.
         averaged = {name: value.clone() for name, value in model.state_dict().items()}
         model.load_state_dict(_weights(Path(ranked[0])))
         single = score()
-        if rank(single) < rank(scored):
+        if rank_of(single) < rank_of(scored):
             return single
         model.load_state_dict(averaged)
     return scored
