@@ -14,6 +14,8 @@ from asr.compiled import compiled
 from asr.lm.ngram_model import NGramModel, suffixes
 
 LOG10 = float(np.log(10.0))
+LARGEST = 1000.0
+"""No score is further from 0: "never" (log10 -99) is -228."""
 
 
 class Automaton(NamedTuple):
@@ -52,6 +54,40 @@ def step(automaton: Automaton, state: int, label: int) -> tuple[float, int]:
             return score, 0
         score += automaton.backoff_score[state]
         state = automaton.backoff_state[state]
+
+
+def find_mistake(automaton: Automaton, num_words: int) -> str:
+    """Why `step` cannot walk through what was read from a file, with labels below num_words; "" where it can.
+
+    The compiled code checks no index, and follows back-offs until it comes to state 0: with what is found good here it
+    never leaves an array, and ends. Some requirements are stricter than that; each holds for what `from_model` makes.
+    """
+    starts, labels, _, targets, backoffs, fallbacks = automaton
+    states, arcs = len(fallbacks), len(labels)
+    for name, wanted in (("arc_start", states + 1), ("arc_score", arcs), ("arc_next", arcs), ("backoff_score", states)):
+        if len(found := getattr(automaton, name)) != wanted or not states:
+            return f"{name}: found {len(found)} values, wanted {wanted}, of {states} states and {arcs} arcs"
+    if starts[0] != 0 or starts[-1] != arcs:
+        return f"arc_start: found {starts[0]} first and {starts[-1]} last, wanted 0 first and {arcs} last"
+    if len(places := np.flatnonzero(starts[1:] < starts[:-1])):
+        return f"arc_start: falls at state {places[0]}, wanted values that never do"
+    for name, values, stop in (("arc_label", labels, num_words), ("arc_next", targets, states)):
+        if len(places := np.flatnonzero((values < 0) | (values >= stop))):
+            return f"{name}: found {values[places[0]]} at {places[0]}, wanted 0 to {stop - 1}"
+    if starts[1] != num_words or not np.array_equal(labels[:num_words], np.arange(num_words)):
+        return f"arc_label: state 0 has not an arc for every word, of which there are {num_words}"
+    rising = np.diff(labels) > 0
+    rising[starts[1:-1][(starts[1:-1] > 0) & (starts[1:-1] < arcs)] - 1] = True  # from one state to the next
+    if not rising.all():
+        return f"arc_label: not sorted at {np.argmin(rising) + 1}, wanted each state's labels in order, each once"
+    if len(places := np.flatnonzero((fallbacks < 0) | (fallbacks >= np.maximum(np.arange(states), 1)))):
+        wanted = "a state before it, a shorter context" if places[0] else "state 0"
+        return f"backoff_state: found {fallbacks[places[0]]} at {places[0]}, wanted {wanted}"
+    for name, values, top in (("arc_score", automaton.arc_score, 0.01), ("backoff_score", backoffs, LARGEST)):
+        if not (good := (values >= -LARGEST) & (values <= top)).all():
+            place = np.argmin(good)
+            return f"{name}: found {values[place]} at {place}, wanted a number from {-LARGEST:g} to {top:g}"
+    return ""
 
 
 def from_model(model: NGramModel) -> Automaton:
