@@ -1,12 +1,21 @@
 """Plain dictionaries to configuration dataclasses, with every mistake reported at once."""
 
 import difflib
+import json
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args
 
 from asr.errors import ConfigError
 
 T = TypeVar("T")
+
+
+def parse_json(text: str) -> Any:
+    """What json.loads gives. Raises ValueError alone, also where the text is nested deeper than Python can go."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply to be read") from None
 
 
 def require(section: str, *checks: tuple[bool, str, object, str]) -> None:
@@ -34,7 +43,7 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
         problems = [*unknown, str(error)]
     except ValidationError as error:
         problems = unknown + [
-            f"{'.'.join(str(part) for part in item['loc'])}: found {item['input']!r}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc'])}: found {item['input']!r:.200}: {item['msg']}"
             for item in error.errors()
         ]
     else:

@@ -1,9 +1,13 @@
 """Exported models: PyTorch's log-probs for all networks, batches and lengths; folders that work as any other."""
 
 import json
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -212,10 +216,110 @@ def test_broken_folders_say_what_is_wrong(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tokens\.txt: the tokens cannot be read"):
         load_model_folder(tmp_path)
     (tmp_path / "tokens.txt").write_text("<blank>\nA\n", encoding="utf-8")
-    with pytest.raises(ModelError, match=r"tokens\.txt has 2 tokens, the model has 12"):
+    with pytest.raises(ModelError, match=r"shape \(2, 11, 12\), wanted float32 \(2, 11, 2\), as tokens\.txt"):
         load_model_folder(tmp_path)
     other = onnx.load_from_string(whole)
     onnx.helper.set_model_props(other, {"asr.format": "99", "asr.tokenizer": json.dumps({})})
     onnx.save(other, tmp_path / FILE)
     with pytest.raises(ModelError, match="format 99, wanted 1"):
         load_model_folder(tmp_path)
+
+
+NESTED = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("tokenizer", None, "its metadata lack 'asr.tokenizer'"),
+        ("features", None, "its metadata lack 'asr.features'"),
+        ("statistics", None, "its metadata lack 'asr.statistics'"),
+        ("subsampling", None, "its metadata lack 'asr.subsampling'"),
+        ("tokenizer", "{", "not the metadata of an exported model"),
+        ("tokenizer", "[1]", "tokenizer of kind None"),
+        ("tokenizer", NESTED, "nested too deeply"),
+        ("features", "[]", "not the metadata of an exported model"),
+        (
+            "features",
+            '{"sample_rate": 8000, "num_filters": 1000000000}',
+            "num_filters: found 1000000000, wanted 1 to 5",
+        ),
+        ("features", '{"sample_rate": 8000, "frame_length": 1e300}', "frame_length: found 1e.300, wanted"),
+        ("features", '{"sample_rate": 8000, "num_filters": 21}', "onnxruntime cannot run the model"),
+        ("statistics", "[]", "not the metadata of an exported model"),
+        ("statistics", '{"mean": [0], "std": "x"}', "not the metadata of an exported model"),
+        ("subsampling", "four", "not the metadata of an exported model"),
+        ("subsampling", "0", "subsampling: found 0, wanted 1 to 100"),
+        ("subsampling", "2", "the model gave log-probs of .* the shape"),
+    ],
+)
+def test_metadata_of_another_make(folder: Path, tmp_path: Path, key: str, value: str | None, message: str) -> None:
+    shutil.copytree(folder / "onnx", tmp_path / "onnx")
+    graph = onnx.load(folder / "onnx" / FILE)
+    kept = {entry.key: entry.value for entry in graph.metadata_props if entry.key != f"asr.{key}"}
+    onnx.helper.set_model_props(graph, kept if value is None else {**kept, f"asr.{key}": value})
+    onnx.save(graph, tmp_path / "onnx" / FILE)
+    with pytest.raises(ModelError, match=message):
+        load_model_folder(tmp_path / "onnx")
+
+
+def test_global_statistics_must_be_usable(tmp_path: Path) -> None:
+    model = make({"cmvn": "global"}, {})
+    model.features.std[3] = 0.0
+    model.save(tmp_path / "model")
+    with pytest.raises(ModelError, match="statistics: std has values"):
+        export(tmp_path / "model", tmp_path / "onnx")
+
+
+def graph_of(change: Callable[[Any], object], folder: Path, target: Path) -> Path:
+    """The exported model with a changed graph."""
+    shutil.copytree(folder / "onnx", target)
+    graph = onnx.load(folder / "onnx" / FILE)
+    change(graph.graph)
+    onnx.save(graph, target / FILE)
+    return target
+
+
+def rename(graph: Any, old: str, new: str) -> None:
+    """An input or output by another name."""
+    for value in (*graph.input, *graph.output):
+        value.name = new if value.name == old else value.name
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+
+
+def spoil(graph: Any) -> None:
+    for weight in graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT:
+            weight.raw_data = np.full(tuple(weight.dims), np.nan, np.float32).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda graph: rename(graph, "num_frames", "counts"), "onnxruntime cannot run the model"),
+        (lambda graph: rename(graph, "log_probs", "other"), "onnxruntime cannot run the model"),
+        (spoil, "its output is not log-probabilities"),
+    ],
+)
+def test_graphs_of_another_make(folder: Path, tmp_path: Path, change: Callable[[Any], object], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        load_model_folder(graph_of(change, folder, tmp_path / "onnx"))
+
+
+def test_a_graph_reads_no_other_file(folder: Path, tmp_path: Path) -> None:
+    """Weights may lie in files of their own; one that leads out of the folder is not opened."""
+    (tmp_path / "secret").write_bytes(bytes(1 << 20))
+
+    def outside(graph: Any) -> None:
+        weight = max(graph.initializer, key=lambda item: len(item.raw_data))
+        length = len(weight.raw_data)
+        weight.ClearField("raw_data")
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", "../secret"), ("offset", "0"), ("length", str(length))):
+            entry = weight.external_data.add()
+            entry.key, entry.value = key, value
+
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model_folder(graph_of(outside, folder, tmp_path / "onnx"))

@@ -104,6 +104,7 @@ class Aligner:
         """Waveform (S,) -> log_probs (T, V) float32; a long one in the windows in which it would be transcribed."""
         import torch
 
+        from asr.model.contract import log_probs_of
         from asr.transcription.segmentation import MAX_SECONDS, OVERLAP, join, windows
 
         model = self.model
@@ -113,7 +114,8 @@ class Aligner:
         with torch.inference_mode():
             for first, stop in windows(len(waveform), size, overlap):
                 part = torch.from_numpy(waveform[first:stop])[None].to(model.device)
-                parts.append(model(part, torch.tensor([stop - first], device=part.device))[0][0].cpu())
+                num_samples = torch.tensor([stop - first], device=part.device)
+                parts.append(log_probs_of(model, part, num_samples)[0][0].cpu())
         return join(parts, (size - overlap) // per_frame, model.tokenizer.blank_id).numpy()
 
 

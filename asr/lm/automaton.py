@@ -64,9 +64,10 @@ def find_mistake(automaton: Automaton, num_words: int) -> str:
     """
     starts, labels, _, targets, backoffs, fallbacks = automaton
     states, arcs = len(fallbacks), len(labels)
-    for name, wanted in (("arc_start", states + 1), ("arc_score", arcs), ("arc_next", arcs), ("backoff_score", states)):
-        if len(found := getattr(automaton, name)) != wanted or not states:
-            return f"{name}: found {len(found)} values, wanted {wanted}, of {states} states and {arcs} arcs"
+    lengths = {"arc_start": states + 1, "arc_score": arcs, "arc_next": arcs, "backoff_score": states}
+    for name, length in lengths.items():
+        if len(found := getattr(automaton, name)) != length or not states:
+            return f"{name}: found {len(found)} values, wanted {length}, of {states} states and {arcs} arcs"
     if starts[0] != 0 or starts[-1] != arcs:
         return f"arc_start: found {starts[0]} first and {starts[-1]} last, wanted 0 first and {arcs} last"
     if len(places := np.flatnonzero(starts[1:] < starts[:-1])):

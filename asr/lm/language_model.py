@@ -18,7 +18,7 @@ from asr.text.tokenizer import SPACE
 
 FILE = "lm.safetensors"
 WORDS = "words"  # the vocabulary, UTF-8, a line break after each
-TYPES = {
+TYPES: dict[str, dict[str, type[np.generic]]] = {
     WORDS: {"U8": np.uint8},
     "arc_start": {"I64": np.int64},
     "arc_label": {"I32": np.int32},

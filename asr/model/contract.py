@@ -5,6 +5,7 @@ from typing import Protocol
 
 from torch import Tensor, device
 
+from asr.errors import ModelError
 from asr.text.tokenizer import Tokenizer
 
 
@@ -35,3 +36,17 @@ class AcousticModel(Protocol):
         ...
 
     def __call__(self, waveforms: Tensor, num_samples: Tensor, /) -> tuple[Tensor, Tensor]: ...
+
+
+def log_probs_of(model: AcousticModel, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+    """What the model gives, for those who decode or align it.
+
+    Raises ModelError where values are not logarithms of probabilities: NaN would be an empty text without a word.
+    """
+    log_probs, num_frames = model(waveforms, num_samples)
+    if not (log_probs <= 1e-3).all():  # NaN is not; rounding may leave a little more than 0
+        raise ModelError(
+            f"{model.folder or 'the model'}: its output is not log-probabilities: found NaN or values above 0. Its "
+            "weights are damaged, or too large for the precision that it runs in (--precision fp32 is the widest)"
+        )
+    return log_probs, num_frames

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from asr.errors import ConfigError, ModelError
@@ -17,6 +16,7 @@ from asr.model.encoders import EncoderConfig, build_encoder
 from asr.model.encoders.recurrent import RecurrentConfig
 from asr.model.features import FeatureConfig, Features
 from asr.model.folder import Kind, let_all_read, read_config, write_config
+from asr.model.weights import read_weights
 from asr.settings import build
 from asr.text import load_tokenizer
 from asr.text.tokenizer import Tokenizer
@@ -86,17 +86,19 @@ class CTCModel(nn.Module):
     def load(cls, folder: Path | str) -> "CTCModel":
         """Read a model folder, ready to transcribe on the CPU.
 
-        Raises ModelError where the folder is missing, incomplete, or of a format this version does not know.
+        Raises ModelError where the folder is missing, incomplete, damaged, or of a format this version does not know.
         """
         folder = Path(folder)
         config = read_config(folder, KIND)
         tokenizer = load_tokenizer(folder, config.pop("tokenizer"))
         try:
-            model = cls(build(ModelConfig, config, str(folder / "config.json")), tokenizer)
-            # Weights may be stored in half precision; the network computes in float32.
-            weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
-            model.load_state_dict(weights)
-        except (ConfigError, RuntimeError, OSError, ValueError, SafetensorError) as error:
+            settings = build(ModelConfig, config, str(folder / "config.json"))
+        except ConfigError as error:
             raise ModelError(f"{folder}: the model cannot be loaded: {error}") from error
+        features = Features(settings.features)  # its buffers are computed from the settings, which bound their size
+        with torch.device("meta"):
+            model = cls(settings, tokenizer)
+        model.features = features
+        model.load_state_dict(read_weights(folder / "model.safetensors", model), assign=True)
         model.folder = folder
         return model.eval()

@@ -31,7 +31,7 @@ from asr.errors import ModelError
 from asr.model.ctc_model import CTCModel
 from asr.model.features import Features
 from asr.model.folder import find_model
-from asr.model.onnx_model import FILE, OnnxModel, import_onnxruntime
+from asr.model.onnx_model import FILE, OUTPUTS, OnnxModel, import_onnxruntime
 
 TOLERANCE = 1e-4
 """Largest difference from PyTorch's log-probs that `export` accepts (without int8)."""
@@ -86,7 +86,7 @@ class _Network(nn.Module):
 def network_graph(model: CTCModel) -> Any:
     """features -> log_probs as an onnx.ModelProto, with its metadata."""
     example = (torch.randn(2, 40, model.config.features.size), torch.tensor([40, 23]))
-    made = _trace(_Network(model), example, ["features", "num_frames"], ["log_probs", "output_frames"])
+    made = _trace(_Network(model), example, ["features", "num_frames"], OUTPUTS)
     for node in made.graph.node:
         if node.op_type in ("LSTM", "GRU", "RNN"):
             # Zero states are ONNX's default; those traced have the example's number of utterances.

@@ -16,6 +16,11 @@ from asr.settings import require
 
 LOG_FLOOR = 1e-10
 """Smallest power before the logarithm; librosa's `amin`. Digital silence becomes log(1e-10) = -23."""
+MAX_RATE = 192_000  # Hz
+MIN_SHIFT = 0.001  # seconds
+MAX_WINDOW = 1 << 15  # samples
+MAX_FILTERS = 512
+"""Bounds of what a frame can take, in memory and time: settings may come with a stranger's model."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +42,18 @@ class FeatureConfig:
     cmvn: Literal["none", "utterance", "global"] = "utterance"
 
     def __post_init__(self) -> None:
+        require("features", (0 < self.sample_rate <= MAX_RATE, "sample_rate", self.sample_rate, f"1 to {MAX_RATE} Hz"))
         nyquist = self.sample_rate / 2
         require(
             "features",
-            (self.sample_rate > 0, "sample_rate", self.sample_rate, "a positive number of Hz"),
-            (self.frame_shift > 0, "frame_shift", self.frame_shift, "positive seconds"),
-            (self.frame_length >= self.frame_shift, "frame_length", self.frame_length, "at least frame_shift"),
+            (self.frame_shift >= max(MIN_SHIFT, 1 / self.sample_rate), "frame_shift", self.frame_shift,
+             f"seconds, at least {MIN_SHIFT:g} and one sample"),
+            (self.frame_shift <= self.frame_length, "frame_length", self.frame_length, "at least frame_shift"),
+            (self.frame_length * self.sample_rate <= MAX_WINDOW, "frame_length", self.frame_length,
+             f"seconds, at most {MAX_WINDOW} samples"),
             (0 <= self.low_freq < self.top_freq <= nyquist, "low_freq, high_freq",
              (self.low_freq, self.high_freq), f"0 <= low_freq < high_freq <= {nyquist:g}"),
-            (self.num_filters > 0, "num_filters", self.num_filters, "a positive number"),
+            (0 < self.num_filters <= MAX_FILTERS, "num_filters", self.num_filters, f"1 to {MAX_FILTERS}"),
             (self.kind != "mfcc" or 0 < self.num_ceps <= self.num_filters, "num_ceps", self.num_ceps,
              "1 to num_filters"),
             (self.deltas in (0, 1, 2), "deltas", self.deltas, "0, 1 or 2"),

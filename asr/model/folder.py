@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asr.errors import ModelError
+from asr.settings import parse_json
 from asr.text.tokenizer import Tokenizer
 
 FORMAT = 1
@@ -52,7 +53,7 @@ def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
         raise ModelError(f"{folder}: not a {kind.name} folder: it lacks {', '.join(missing)}")
     path = folder / "config.json"
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         mark, version = config.pop("kind", None), config.pop("format", None)
         config.setdefault("tokenizer", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:

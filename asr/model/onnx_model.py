@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asr.errors import ModelError
+from asr.errors import ConfigError, ModelError
+from asr.model.contract import log_probs_of
 from asr.model.ctc_model import CTCModel
 from asr.model.features import FeatureConfig, Features
-from asr.settings import build
+from asr.settings import build, parse_json
 from asr.text import load_tokenizer
 from asr.text.tokenizer import Tokenizer
 
 FILE = "model.onnx"
+OUTPUTS = ["log_probs", "output_frames"]
 FORMAT = 1
 """Version of the graph's inputs, outputs and metadata."""
 
@@ -59,8 +61,25 @@ class OnnxModel:
         if torch.is_autocast_enabled("cpu"):
             raise RuntimeError("an exported model has the precision that it was exported in")
         features, num_frames = self.features(waveforms, num_samples)
-        found = self.session.run(None, {"features": features.numpy(), "num_frames": num_frames.numpy()})
-        return torch.from_numpy(found[0]), torch.from_numpy(found[1])
+        try:
+            found = self.session.run(OUTPUTS, {"features": features.numpy(), "num_frames": num_frames.numpy()})
+            log_probs, frames = map(torch.from_numpy, found)
+        except Exception as error:  # onnxruntime's own classes share no base but this
+            raise ModelError(f"{self._name()}: onnxruntime cannot run the model: {error}") from error
+        # Decoders are compiled, and look at no index: the graph must have given what it was exported to give.
+        wanted = self.output_frames(num_samples)
+        shape = (len(waveforms), int(wanted.max()), self.tokenizer.vocab_size)
+        if log_probs.dtype != torch.float32 or log_probs.shape != shape:
+            raise ModelError(
+                f"{self._name()}: the model gave log-probs of the type {log_probs.dtype} and the shape "
+                f"{tuple(log_probs.shape)}, wanted float32 {shape}, as tokens.txt and its metadata say"
+            )
+        if frames.tolist() != wanted.tolist():
+            raise ModelError(f"{self._name()}: the model gave {frames.tolist()} frames, wanted {wanted.tolist()}")
+        return log_probs, frames
+
+    def _name(self) -> str:
+        return str(self.folder / FILE) if self.folder else "the exported model"
 
     @staticmethod
     def metadata(model: CTCModel) -> dict[str, str]:
@@ -91,19 +110,43 @@ class OnnxModel:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own classes share no base but this
             raise ModelError(f"{path}: the model cannot be loaded: {error}") from error
-        values = session.get_modelmeta().custom_metadata_map
+        try:
+            values = session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{path}: its metadata are not text: {error}") from error
         if values.get("asr.format") != str(FORMAT):
             found = values.get("asr.format", "none")
             raise ModelError(f"{path}: format {found}, wanted {FORMAT}: export the model again with this asr")
-        tokenizer = load_tokenizer(folder, json.loads(values["asr.tokenizer"]))
-        if (outputs := session.get_outputs()[0].shape[2]) != tokenizer.vocab_size:
-            raise ModelError(f"{folder}: tokens.txt has {tokenizer.vocab_size} tokens, the model has {outputs}")
-        features = Features(build(FeatureConfig, json.loads(values["asr.features"]), str(path)))
-        statistics = json.loads(values["asr.statistics"])
-        features.load_state_dict({name: torch.tensor(value) for name, value in statistics.items()})
-        model = cls(session, tokenizer, features, int(values["asr.subsampling"]))
+        try:
+            features = _features({name: values[f"asr.{name}"] for name in ("features", "statistics")}, path)
+            subsampling, config = int(values["asr.subsampling"]), parse_json(values["asr.tokenizer"])
+            if not 1 <= subsampling <= 100:
+                raise ValueError(f"subsampling: found {subsampling}, wanted 1 to 100")
+        except KeyError as error:
+            raise ModelError(f"{path}: its metadata lack {error}: export the model again with this asr") from error
+        except (ValueError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
+            raise ModelError(f"{path}: not the metadata of an exported model: {error}") from error
+        tokenizer = load_tokenizer(folder, config)
+        model = cls(session, tokenizer, features, subsampling)
         model.folder = Path(folder)
+        model._probe()
         return model
+
+    def _probe(self) -> None:
+        """Two short utterances: a graph that cannot run, or that gives something else, is told at once."""
+        num_samples = torch.tensor([40, 23]) * self.features.config.shift_samples
+        log_probs_of(self, torch.zeros(2, int(num_samples[0])), num_samples)
+
+
+def _features(values: dict[str, str], path: Path) -> Features:
+    """Raises ConfigError, and ValueError, TypeError, AttributeError or RuntimeError, for what makes no features."""
+    features = Features(build(FeatureConfig, parse_json(values["features"]), str(path)))
+    statistics = {name: torch.tensor(value) for name, value in parse_json(values["statistics"]).items()}
+    features.load_state_dict(statistics)
+    for name, value in features.state_dict().items():
+        if not value.isfinite().all() or (name == "std" and not (value > 0).all()):
+            raise ValueError(f"statistics: {name} has values that are not finite, or not above 0")
+    return features
 
 
 def import_onnxruntime() -> Any:

@@ -101,6 +101,8 @@ class PhoneTokenizer(Tokenizer):
     ):
         """lexicon: the words, or the file to read them from when the first text is encoded."""
         super().__init__(tokens, unknown)
+        if not isinstance(g2p, bool):
+            raise ModelError(f"tokenizer.g2p: found {g2p!r}, wanted true or false")
         self.g2p = g2p
         self._lexicon = lexicon
 

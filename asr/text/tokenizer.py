@@ -54,6 +54,8 @@ class Tokenizer:
         self.ids = {token: index for index, token in enumerate(self.tokens)}
         if self.tokens[:1] != [BLANK] or "" in self.ids:
             raise ModelError(f"tokens: found {self.tokens[:3]} first, wanted {BLANK} and no empty ones")
+        if unknown not in ("error", "skip"):
+            raise ModelError(f"tokenizer.unknown: found {unknown!r}, wanted error or skip")
         if len(self.ids) < len(self.tokens):
             twice = sorted({token for i, token in enumerate(self.tokens) if self.ids[token] != i})
             raise ModelError(f"tokens: found more than once: {', '.join(map(repr, twice))}")

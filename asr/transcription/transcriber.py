@@ -21,7 +21,7 @@ from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.errors import AudioError, ConfigError
-from asr.model.contract import AcousticModel
+from asr.model.contract import AcousticModel, log_probs_of
 from asr.model.load import load_model_folder
 from asr.transcription.segmentation import MAX_SECONDS, OVERLAP, Piece, Segmenter, join, windows
 from asr.transcription.sentences import SURE, find_sentences, put_together
@@ -228,7 +228,7 @@ class Transcriber:
             batch = _pad([torch.from_numpy(waveforms[row]) for row in rows]).to(device)
             num_samples = torch.tensor([lengths[row] for row in rows], device=device)
             with torch.autocast(device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
-                log_probs, num_frames = self.model(batch, num_samples)
+                log_probs, num_frames = log_probs_of(self.model, batch, num_samples)
             for row, values, count in zip(rows, log_probs.cpu(), num_frames.tolist(), strict=True):
                 found[row] = values[:count]
         return found

@@ -19,6 +19,8 @@ from asr.model.encoders.subsampling import ConvSubsampling, FrameStacking
 from asr.model.features import frame_mask
 from asr.settings import require
 
+LARGEST = 1 << 16  # units of a layer
+
 
 @dataclass(frozen=True)
 class RecurrentConfig:
@@ -41,15 +43,15 @@ class RecurrentConfig:
         conv = self.subsampling == "conv"
         require(
             "encoder",
-            (self.num_layers >= 1, "num_layers", self.num_layers, "at least 1"),
-            (self.hidden_size >= 1, "hidden_size", self.hidden_size, "at least 1"),
+            (1 <= self.num_layers <= 100, "num_layers", self.num_layers, "1 to 100"),
+            (1 <= self.hidden_size <= LARGEST, "hidden_size", self.hidden_size, f"1 to {LARGEST}"),
             (0 <= self.dropout < 1, "dropout", self.dropout, "0 to below 1"),
             (0 <= self.weight_dropout < 1, "weight_dropout", self.weight_dropout, "0 to below 1"),
-            (self.projection >= 0, "projection", self.projection, "0 (none) or a size"),
+            (0 <= self.projection <= LARGEST, "projection", self.projection, f"0 (none) or a size up to {LARGEST}"),
             (not conv or self.subsampling_factor in (1, 2, 4), "subsampling_factor", self.subsampling_factor,
              "1, 2 or 4 with convolutions"),
-            (self.subsampling_factor >= 1, "subsampling_factor", self.subsampling_factor, "at least 1"),
-            (not conv or self.conv_channels >= 1, "conv_channels", self.conv_channels, "at least 1"),
+            (1 <= self.subsampling_factor <= 100, "subsampling_factor", self.subsampling_factor, "1 to 100"),
+            (not conv or 1 <= self.conv_channels <= 4096, "conv_channels", self.conv_channels, "1 to 4096"),
         )  # fmt: skip
 
 
