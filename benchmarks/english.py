@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from asr.api import load_model
 from asr.audio import codecs
 from asr.audio.load import load_audio, resample
 from asr.data import manifest
@@ -45,7 +46,6 @@ from asr.evaluation.evaluate import Evaluation
 from asr.evaluation.scoring import count_errors
 from asr.text.normalise import normalise
 from asr.text.tokenizer import Tokenizer
-from asr.transcription.transcriber import Transcriber
 
 RATE = 16_000  # Hz
 SYSTEMS = ("greedy", "lm", "pocketsphinx")
@@ -97,13 +97,13 @@ def as_16_bit(waveform: np.ndarray) -> np.ndarray:
 
 def asr_system(name: Path | None, greedy: bool) -> tuple[Recognise, Tokenizer | None]:
     """A model, decoded greedily or as its folder says; and the tokenizer if what it finds is phones."""
-    transcriber = Transcriber.load(name, lm="none" if greedy else None)
+    transcriber = load_model(name, device="cpu", lm="none" if greedy else None)
     model = transcriber.model
     if not greedy and isinstance(transcriber.decoder, GreedyDecoder):
         raise ConfigError(f"{model.folder}: no language model (decoder.json) in this folder: leave lm out of --systems")
 
     def recognise(waveform: np.ndarray) -> str:
-        return transcriber.recognise([resample(waveform, RATE, model.sample_rate)])[0].text
+        return transcriber.recogniser.recognise([resample(waveform, RATE, model.sample_rate)])[0].text
 
     phones = model.tokenizer.kind == "phones" and greedy
     return recognise, model.tokenizer if phones else None

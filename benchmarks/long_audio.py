@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from asr.api import load_model
 from asr.audio.load import load_audio
 from asr.data import manifest
 from asr.data.manifest import Utterance
 from asr.evaluation.scoring import count_errors
 from asr.transcription.segmentation import Piece
-from asr.transcription.transcriber import Transcriber
 
 
 def load(row: Utterance, rate: int) -> np.ndarray:
@@ -51,7 +51,7 @@ def peak_memory() -> float:
 
 def transcribe(model: str, path: str) -> None:
     """In a process of its own: prints text, segments, seconds, and peak memory as JSON."""
-    transcriber = Transcriber.load(model)
+    transcriber = load_model(model, device="cpu")
     before = peak_memory()
     started = time.perf_counter()
     found = transcriber.transcribe(path)
@@ -77,7 +77,7 @@ def main() -> None:
     if args.only:
         return transcribe(args.model, args.manifest)
     rows = manifest.read(args.manifest)
-    transcriber = Transcriber.load(args.model)
+    transcriber = load_model(args.model, device="cpu")
     rate = transcriber.model.sample_rate
     texts: dict[int, str] = {}
     print("| minutes | utterances | WER one by one | WER joined | difference | segments | peak MiB (before) | RTFx |")
@@ -90,7 +90,7 @@ def main() -> None:
             long = json.loads(subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout)
         new = [i for i in dict.fromkeys(used) if i not in texts]
         pieces = ((i, Piece(0.0, load(rows[i], rate))) for i in new)
-        texts |= {i: hypothesis.text for i, hypothesis in transcriber.hypotheses(pieces)}
+        texts |= {i: hypothesis.text for i, hypothesis in transcriber.recogniser.hypotheses(pieces)}
         reference = " ".join(rows[i].text for i in used)
         alone = count_errors([reference], [" ".join(texts[i] for i in used if texts[i])]).rate
         joined = count_errors([reference], [long["text"]]).rate

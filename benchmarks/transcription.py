@@ -30,7 +30,7 @@ from asr.model.export import export
 from asr.model.load import load_model_folder
 from asr.transcription.batch import transcribe_all
 from asr.transcription.inputs import find
-from asr.transcription.transcriber import Transcriber
+from asr.transcription.recogniser import Recogniser
 
 Way = Callable[[Path], list[str]]
 """A folder of files -> their texts in the order of their names."""
@@ -51,10 +51,10 @@ def plain(model: CTCModel) -> Way:
     return run
 
 
-def batched(transcriber: Transcriber) -> Way:
+def batched(recogniser: Recogniser) -> Way:
     def run(folder: Path) -> list[str]:
         recordings, problems = find([str(folder)], None, folder)
-        results = [result for _, result in transcribe_all(transcriber, recordings)]
+        results = [result for _, result in transcribe_all(recogniser, recordings)]
         failures = [result for result in results if isinstance(result, str)]
         if problems or failures:
             raise RuntimeError(f"not all files were transcribed: {problems + failures}")
@@ -65,14 +65,14 @@ def batched(transcriber: Transcriber) -> Way:
 
 def all_ways(folder: Path, spool: Path) -> dict[str, Way]:
     model = CTCModel.load(folder)
-    ways = {"plain loop": plain(model), "fp32": batched(Transcriber(model))}
+    ways = {"plain loop": plain(model), "fp32": batched(Recogniser(model))}
     try:
-        ways["bf16"] = batched(Transcriber(model, precision="bf16"))
+        ways["bf16"] = batched(Recogniser(model, precision="bf16"))
     except ConfigError as error:
         print(f"bf16: {error}")
     for name, int8 in (("ONNX", False), ("ONNX int8", True)):
         export(folder, spool / name, int8=int8)
-        ways[name] = batched(Transcriber(load_model_folder(spool / name)))
+        ways[name] = batched(Recogniser(load_model_folder(spool / name)))
     return ways
 
 

@@ -28,7 +28,7 @@ from asr.model.features import FeatureConfig
 from asr.model.load import load_model_folder
 from asr.model.onnx_model import FILE, OnnxModel
 from asr.text.tokenizer import CharacterTokenizer
-from asr.transcription.transcriber import Transcriber
+from asr.transcription.recogniser import Recogniser
 from tests.tones import RATE, tone_waveform, write_tones
 
 CONFIGS: dict[str, tuple[dict, dict]] = {
@@ -157,7 +157,7 @@ def test_int8_quantises_the_lstm_and_the_head(folder: Path) -> None:
 def test_transcribes_and_evaluates_as_the_model_does(folder: Path) -> None:
     model, exported = load_model_folder(folder / "model"), load_model_folder(folder / "onnx")
     waveform = tone_waveform("BAD CAB")
-    found, wanted = (Transcriber(either).recognise([waveform])[0] for either in (exported, model))
+    found, wanted = (Recogniser(either).recognise([waveform])[0] for either in (exported, model))
     assert found.text == wanted.text and found.score == pytest.approx(wanted.score, abs=1e-2)
     rows = manifest.read(folder / "tones.jsonl")
     results = [evaluate(either, rows) for either in (model, exported)]  # type: ignore[arg-type]

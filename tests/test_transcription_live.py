@@ -12,7 +12,7 @@ import pytest
 from asr.cli import main
 from asr.errors import AudioError
 from asr.transcription.live import listen, microphone, raw_samples
-from asr.transcription.transcriber import Transcriber
+from asr.transcription.recogniser import Recogniser
 from tests.tone_model import RATE, say, tone_model
 
 TEXTS = ["BAD CAB", "FACE A BEE", "HIDE"]
@@ -37,7 +37,7 @@ def test_text_comes_when_its_pause_has_lasted() -> None:
             yield chunk
 
     found = []
-    for segment in listen(Transcriber(tone_model()), chunks()):
+    for segment in listen(Recogniser(tone_model()), chunks()):
         found.append(segment)
         assert samples / RATE < segment.end + 1.1
     assert [(segment.id, segment.text) for segment in found] == list(enumerate(TEXTS))

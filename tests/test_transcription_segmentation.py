@@ -8,8 +8,8 @@ import torch
 
 from asr.errors import ConfigError
 from asr.transcription import segmentation
+from asr.transcription.recogniser import Recogniser
 from asr.transcription.segmentation import Piece, Segmenter, join, windows
-from asr.transcription.transcriber import Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 
@@ -19,7 +19,7 @@ def pieces(waveform: np.ndarray, block: int = 5000, **options: object) -> list[P
 
 
 def texts(found: list[Piece]) -> list[str]:
-    return [hypothesis.text for hypothesis in Transcriber(tone_model()).recognise([piece.waveform for piece in found])]
+    return [hypothesis.text for hypothesis in Recogniser(tone_model()).recognise([piece.waveform for piece in found])]
 
 
 def test_a_short_recording_comes_whole() -> None:
@@ -148,11 +148,11 @@ def test_join_takes_each_frame_once_from_the_window_that_has_context() -> None:
 def test_joined_windows_of_a_network_equal_it_in_one() -> None:
     """Where the network needs no more context than half the overlap, nothing at all changes."""
     waveform = np.tile(say("FACE A BEE DEAD BEEF ", 0, 0), 40)
-    transcriber = Transcriber(tone_model())
+    recogniser = Recogniser(tone_model())
     assert len(waveform) > 3 * segmentation.MAX_SECONDS * RATE
-    (hypothesis,) = transcriber.recognise([waveform])
+    (hypothesis,) = recogniser.recognise([waveform])
     with torch.inference_mode():
         log_probs, num_frames = tone_model()(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
-    whole = transcriber.decoder(log_probs, num_frames)[0][0]
+    whole = recogniser.decoder(log_probs, num_frames)[0][0]
     assert hypothesis.text == whole.text == " ".join(["FACE A BEE DEAD BEEF"] * 40)
     assert hypothesis.spans == whole.spans

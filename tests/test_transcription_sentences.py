@@ -13,9 +13,9 @@ from asr.decoders import Hypothesis
 from asr.decoders.beam import BeamDecoder
 from asr.lm import ngram
 from asr.lm.arpa import write_arpa
+from asr.transcription.recogniser import NEAR, NO_WORDS, Recogniser
 from asr.transcription.segmentation import MAX_SECONDS, Piece
 from asr.transcription.sentences import EVIDENCE, NEUTRAL, SURE, find_sentences, put_together
-from asr.transcription.transcriber import NEAR, NO_WORDS, Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 FRAME = 0.5  # seconds
@@ -52,7 +52,7 @@ def test_no_sentence_is_longer_than_the_limit() -> None:
 
 def test_nothing_and_pieces_of_nothing() -> None:
     assert sentences([]) == put_together([], []) == []
-    assert Transcriber(tone_model()).recognise([np.zeros(0, np.float32)]) == [NO_WORDS]
+    assert Recogniser(tone_model()).recognise([np.zeros(0, np.float32)]) == [NO_WORDS]
 
 
 def test_the_nearest_are_put_together_first() -> None:
@@ -90,7 +90,7 @@ def test_the_language_model_knows_whether_a_sentence_has_ended(
     decoder = BeamDecoder(model.tokenizer, model.seconds_per_frame, lm=tmp_path / "lm.arpa", lm_weight=2.0)
     first = say("BAD", 0.1, 0.25)
     second = Piece(len(first) / RATE, say("CAB", 0.25, 0.1), pause=NEUTRAL)
-    found = [h for _, h in Transcriber(model, decoder).hypotheses([(0, Piece(0.0, first)), (1, second)])]
+    found = [h for _, h in Recogniser(model, decoder).hypotheses([(0, Piece(0.0, first)), (1, second)])]
     assert [hypothesis.text for hypothesis in found] == wanted
     starts = [word.start for hypothesis in found for word in hypothesis.words]
     # From the beginning of the piece that the sentence begins in.
@@ -103,16 +103,16 @@ def test_a_piece_is_heard_in_two_contexts_and_the_mean_is_taken() -> None:
     model = copy.deepcopy(tone_model())
     for weight in model.parameters():  # so that what is heard depends on what is around it
         weight.data += 0.1 * torch.randn_like(weight)
-    transcriber = Transcriber(model)
+    recogniser = Recogniser(model)
     first, second, third = say("BAD"), say("CAB"), say("AC")
     pieces = [Piece(0.0, first), Piece(2.0, second, pause=NEAR - 0.1), Piece(4.0, third, pause=NEAR)]
-    near, wide = transcriber._log_probs([np.concatenate([first, second]), np.concatenate([first, second, third])])
+    near, wide = recogniser._log_probs([np.concatenate([first, second]), np.concatenate([first, second, third])])
     begins = round(len(first) / RATE / model.seconds_per_frame)
-    log_probs = transcriber._log_probs_of_pieces(pieces)
+    log_probs = recogniser._log_probs_of_pieces(pieces)
     assert len(log_probs[0]) == begins and len(log_probs[1]) == len(near) - begins
     mean = torch.log_softmax((near + wide[: len(near)]) / 2, -1)[begins:]
     # The last frame may be rounded into the piece after it.
     assert torch.allclose(log_probs[1][:-1], mean[:-1], atol=1e-4)
     assert not torch.allclose(log_probs[1][:-1], near[begins:-1], atol=0.01)
     # A recording of one piece has but one context.
-    assert torch.equal(transcriber._log_probs_of_pieces([Piece(0.0, first)])[0], transcriber._log_probs([first])[0])
+    assert torch.equal(recogniser._log_probs_of_pieces([Piece(0.0, first)])[0], recogniser._log_probs([first])[0])

@@ -12,15 +12,20 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+import torch
 
 import asr
 from asr.audio import sound_file
 from asr.audio.load import load_audio
 from asr.audio.stream import stream
+from asr.decoders.beam import BeamDecoder
 from asr.errors import AudioError, ConfigError, ModelError
 from asr.model import folder as model_folder
+from asr.transcription import sound
+from asr.transcription.recogniser import Recogniser
 from asr.transcription.segmentation import Piece
 from asr.transcription.transcriber import Transcriber
+from asr.transcription.transcript import Transcript
 from tests.tone_model import RATE, SYMBOL, say, tone_model
 
 
@@ -59,27 +64,6 @@ def test_arrays_of_any_rate_and_type_and_open_files(transcriber: Transcriber) ->
     assert (found.text, found.channel) == ("BAD CAB", 0)
 
 
-@pytest.mark.parametrize(
-    ("waveform", "message"),
-    [
-        (np.zeros(0, np.float32), "found the shape"),
-        (np.zeros((2, 2, 2)), "found the shape"),
-        (np.array([0.0, np.nan]), "NaN"),
-    ],
-)
-def test_arrays_that_are_no_waveforms(transcriber: Transcriber, waveform: np.ndarray, message: str) -> None:
-    with pytest.raises(AudioError, match=message):
-        transcriber.transcribe(waveform)
-
-
-def test_channels_that_are_not_there(transcriber: Transcriber, tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match=r"2 channel\(s\), no channel 2"):
-        transcriber.transcribe(np.zeros((100, 2), np.float32), channel=2)
-    soundfile.write(tmp_path / "a.wav", say("A"), RATE)
-    with pytest.raises(AudioError, match=r"a.wav: has 1 channel\(s\), no channel 1"):
-        transcriber.transcribe(tmp_path / "a.wav", channel=1)
-
-
 def test_a_damaged_open_file_is_not_called_by_its_copy_s_name(transcriber: Transcriber) -> None:
     with pytest.raises(AudioError, match="^the open file: "):
         transcriber.transcribe(io.BytesIO(b"nothing"))
@@ -96,11 +80,130 @@ def test_the_copy_of_an_open_file_is_closed_before_it_is_read(
         assert os.path.realpath(path) not in places
         return stream(path, *settings)
 
-    monkeypatch.setattr("asr.transcription.transcriber.stream", watched)
+    monkeypatch.setattr("asr.transcription.sound.stream", watched)
     file = io.BytesIO()
     soundfile.write(file, say("BAD CAB"), RATE, format="WAV")
     file.seek(0)
     assert transcriber.transcribe(file).text == "BAD CAB"
+
+
+def test_one_waveform_however_it_lies(transcriber: Transcriber) -> None:
+    speech = say("BAD CAB")
+    for source in (speech, speech[None], speech[:, None], torch.from_numpy(speech)[None]):
+        assert transcriber.transcribe(source).text == "BAD CAB"
+    assert transcriber.transcribe((speech * 127 + 128).astype(np.uint8)).text == "BAD CAB"
+    with pytest.raises(AudioError, match="found a list of 2, wanted one recording"):
+        transcriber.transcribe([speech, speech])  # type: ignore[arg-type]
+
+
+def test_a_batch_of_any_recordings_in_their_order(transcriber: Transcriber, tmp_path: Path) -> None:
+    said = ["BAD CAB", "A", "FACE A BEE " * 40, "", "HIDE"]
+    sources = [say(text.strip(), 0.6, 0.6) for text in said]
+    soundfile.write(tmp_path / "a.wav", sources[0], RATE, subtype="FLOAT")
+    file = io.BytesIO()
+    soundfile.write(file, sources[4], RATE, format="WAV")
+    file.seek(0)
+    found = transcriber.transcribe_batch([tmp_path / "a.wav", *sources[1:4], file])
+    assert [transcript.text for transcript in found] == [text.strip() for text in said]
+    assert found[:4] == [transcriber.transcribe(source) for source in sources[:4]]
+    assert transcriber.transcribe_batch(iter(sources[:2])) == found[:2]
+    assert transcriber.transcribe_batch([]) == []
+    slow = np.stack([soxr.resample(sources[0], RATE, 16_000), np.zeros(2 * len(sources[0]), np.float32)])
+    (second,) = transcriber.transcribe_batch([slow], 16_000, 1)
+    assert (second.text, second.channel) == ("", 1)
+
+
+def test_a_recording_of_a_batch_that_cannot_be_read(transcriber: Transcriber, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    sources = [say("A"), tmp_path / "bad.wav", np.array([np.nan]), io.BytesIO(b"x"), say("BEE")]
+    with pytest.raises(AudioError, match="bad.wav"):
+        transcriber.transcribe_batch(sources)
+    found = transcriber.transcribe_batch(sources, return_errors=True)
+    assert [one.text if isinstance(one, Transcript) else type(one) for one in found] == [
+        "A", AudioError, AudioError, AudioError, "BEE",
+    ]  # fmt: skip
+    assert str(found[2]).startswith("sources[2]: holds samples that are NaN")
+    assert str(found[3]).startswith("sources[3]: ")
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ("a.wav", "found one recording, wanted a list of them"),
+        (Path("a.wav"), "found one recording"),
+        (io.BytesIO(), "found one recording"),
+        (say("A"), "found ndarray, wanted a list of recordings; transcribe takes one"),
+        (torch.zeros(2, 100), "found Tensor, wanted a list of recordings"),
+        (None, "found NoneType, wanted a list of recordings"),
+        ([say("A"), None], r"sources\[1\]: found NoneType, wanted a sound file's path"),
+        ([say("A"), ["a.wav"]], r"sources\[1\]: found a list of 1"),
+    ],
+)
+def test_what_is_no_batch(transcriber: Transcriber, sources: Any, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        transcriber.transcribe_batch(sources, return_errors=True)
+
+
+def test_a_bug_in_a_decoder_of_sound_is_not_hidden(
+    transcriber: Transcriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("here")
+
+    monkeypatch.setattr(sound, "stream", broken)
+    with pytest.raises(AudioError, match=r"a.wav: ZeroDivisionError\('here'\)") as found:
+        transcriber.transcribe(tmp_path / "a.wav")
+    assert isinstance(found.value.__cause__, ZeroDivisionError)
+
+
+def test_progress_rises_to_the_whole(transcriber: Transcriber, tmp_path: Path) -> None:
+    long = np.tile(say("BAD CAB", 0.6, 0.6), 40)  # more than a minute
+    soundfile.write(tmp_path / "a.wav", long, RATE)
+    for source in (long, tmp_path / "a.wav"):
+        shares: list[float] = []
+        transcriber.transcribe(source, on_progress=shares.append)
+        assert len(shares) > 10 and shares == sorted(set(shares)) and shares[-1] == 1
+    shares = []
+    transcriber.transcribe_batch([say("A"), long, say("BEE")], on_progress=shares.append)
+    assert shares == sorted(set(shares)) and shares[-1] == 1
+    assert shares[0] == pytest.approx(1 / 3) and sum(1 / 3 < share < 2 / 3 for share in shares) > 10
+    shares = []
+    transcriber.hypotheses(io.BytesIO((tmp_path / "a.wav").read_bytes()), on_progress=shares.append)
+    assert shares == [1.0]  # how long it is nobody knows before its end
+
+
+def test_hypotheses_of_each_segment() -> None:
+    decoder = BeamDecoder(tone_model().tokenizer, tone_model().seconds_per_frame, n_best=8)
+    transcriber = Transcriber(tone_model(), decoder, n_best=3)
+    long = np.concatenate([np.zeros(2 * RATE, np.float32)] + [say("BAD CAB", 0.6, 0.6), say("FACE", 0.6, 0.6)] * 12)
+    segments = transcriber.transcribe(long).segments
+    found = transcriber.hypotheses(long)
+    assert [listed[0].text for listed in found] == [segment.text for segment in segments]
+    for segment, listed in zip(segments, found, strict=True):
+        assert len(listed) == 3 == len({hypothesis.text for hypothesis in listed})
+        assert [hypothesis.score for hypothesis in listed] == sorted((h.score for h in listed), reverse=True)
+        assert listed[0].words == segment.words
+    assert segments[-1].start > 30
+    for (greedy,) in Transcriber(tone_model()).hypotheses(long):
+        assert greedy.spans[0][0] * 0.02 == pytest.approx(greedy.words[0].start, abs=0.0101)
+        assert greedy.spans[-1][1] * 0.02 == pytest.approx(greedy.words[-1].end, abs=0.0101)
+    assert [len(listed) for listed in Transcriber(tone_model(), decoder).hypotheses(say("BEE"))] == [1]
+    assert transcriber.hypotheses(np.zeros(RATE, np.float32)) == []
+    with pytest.raises(ConfigError, match="n_best: found 0, wanted at least 1"):
+        Transcriber(tone_model(), decoder, n_best=0)
+
+
+def test_log_probs_are_what_is_decoded(transcriber: Transcriber, tmp_path: Path) -> None:
+    speech = say("BAD CAB")
+    found = transcriber.log_probs(speech)
+    assert found.dtype == np.float32 and found.shape[1] == 12
+    np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
+    hypothesis = transcriber.decoder(torch.from_numpy(found)[None], torch.tensor([len(found)]))[0][0]
+    assert [hypothesis] == transcriber.hypotheses(speech)[0]
+    soundfile.write(tmp_path / "a.wav", np.stack([speech, speech[::-1]], axis=1), RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(transcriber.log_probs(tmp_path / "a.wav", channel=0), found)
+    long = np.tile(speech, 50)
+    assert len(transcriber.log_probs(long)) == pytest.approx(len(long) / RATE / 0.02, abs=2)
 
 
 def test_a_long_recording_has_times_of_the_whole(transcriber: Transcriber) -> None:
@@ -119,8 +222,7 @@ def test_batches_change_nothing_and_keep_the_order() -> None:
     wanted = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
     pieces = [(text, Piece(0.0, say(text))) for text in wanted]
     for seconds in (0.01, 3.0, 120.0):
-        transcriber = Transcriber(tone_model(), batch_seconds=seconds)
-        found = list(transcriber.hypotheses(pieces))
+        found = list(Recogniser(tone_model(), batch_seconds=seconds).hypotheses(pieces))
         assert [hypothesis.text for _, hypothesis in found] == wanted == [tag for tag, _ in found]
 
 
@@ -129,7 +231,7 @@ def test_sentences_of_several_pieces_are_told_by_the_first_whatever_the_batches(
     pauses = [math.inf, 0.3, 0.3, math.inf, 2.0, 0.3] * 5  # seconds before each
     pieces = [(text, Piece(0.0, say(text), pause=pause)) for text, pause in zip(wanted, pauses, strict=True)]
     for seconds in (0.01, 3.0, 120.0):
-        found = list(Transcriber(tone_model(), batch_seconds=seconds).hypotheses(pieces))
+        found = list(Recogniser(tone_model(), batch_seconds=seconds).hypotheses(pieces))
         assert [tag for tag, _ in found] == wanted
         # No space is heard in the silence, so that words stay together where a sentence goes on.
         assert [hypothesis.text for _, hypothesis in found] == [
@@ -155,7 +257,7 @@ def test_lower_precision(precision: str) -> None:
 
 def test_settings_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_folder, "SHIPPED", tmp_path / "none")
-    with pytest.raises(ConfigError, match="batch seconds: found 0"):
+    with pytest.raises(ConfigError, match="batch_seconds: found 0, wanted more than 0"):
         Transcriber(tone_model(), batch_seconds=0)
     with pytest.raises(ModelError, match="--model FOLDER"):
         asr.load_model()

@@ -29,7 +29,7 @@ from asr.commands import decoding, options
 
 if TYPE_CHECKING:
     from asr.transcription.inputs import Recording
-    from asr.transcription.transcriber import Transcriber
+    from asr.transcription.recogniser import Recogniser
     from asr.transcription.transcript import Transcript
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
@@ -78,28 +78,28 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None and args.threads < 1:
         raise ConfigError(f"--threads: found {args.threads}, wanted at least 1")
     options.check_output("--output-dir", args.output_dir, folder=True)
-    transcriber = _load(args)
-    return _listen(transcriber, args) if live else _transcribe(transcriber, formats, args)
+    recogniser = _load(args)
+    return _listen(recogniser, args) if live else _transcribe(recogniser, formats, args)
 
 
-def _load(args: argparse.Namespace) -> "Transcriber":
+def _load(args: argparse.Namespace) -> "Recogniser":
     import torch
 
     from asr.model.load import load_model_folder
-    from asr.transcription.transcriber import Transcriber
+    from asr.transcription.recogniser import Recogniser
 
     if args.threads:
         torch.set_num_threads(args.threads)
     model = load_model_folder(args.model, args.device)
-    return Transcriber(model, decoding.build(args, model), precision=args.precision, batch_seconds=args.batch_seconds)
+    return Recogniser(model, decoding.build(args, model), precision=args.precision, batch_seconds=args.batch_seconds)
 
 
-def _listen(transcriber: "Transcriber", args: argparse.Namespace) -> int:
+def _listen(recogniser: "Recogniser", args: argparse.Namespace) -> int:
     from asr.audio.read_ahead import read_ahead
     from asr.audio.stream import resampled
     from asr.transcription.live import listen, microphone, raw_samples
 
-    rate = transcriber.model.sample_rate
+    rate = recogniser.model.sample_rate
     if args.mic:
         chunks = microphone(rate)
         print("Listening; Ctrl-C ends.", file=sys.stderr)
@@ -107,12 +107,12 @@ def _listen(transcriber: "Transcriber", args: argparse.Namespace) -> int:
         # Read without delay while the model computes: a sender with a small buffer would lose samples.
         sent = read_ahead([raw_samples(sys.stdin.buffer, args.sample_rate)], depth=0)
         chunks = resampled(sent, args.sample_rate, rate, "standard input")
-    for segment in listen(transcriber, chunks):
+    for segment in listen(recogniser, chunks):
         print(segment.text, flush=True)
     return 0
 
 
-def _transcribe(transcriber: "Transcriber", formats: list[str], args: argparse.Namespace) -> int:
+def _transcribe(recogniser: "Recogniser", formats: list[str], args: argparse.Namespace) -> int:
     import tempfile
 
     from asr.transcription.batch import transcribe_all
@@ -129,7 +129,7 @@ def _transcribe(transcriber: "Transcriber", formats: list[str], args: argparse.N
             ]
         there = found - len(recordings)
         with _Progress(len(recordings)) as progress:
-            for recording, result in transcribe_all(transcriber, recordings, progress):
+            for recording, result in transcribe_all(recogniser, recordings, progress):
                 if isinstance(result, str):
                     failures.append(result)
                 elif args.output_dir:

@@ -130,6 +130,11 @@ class BeamDecoder(Decoder):
     def narrowed(self, beam_size: int) -> "BeamDecoder":
         return self._changed(_settings=self._settings._replace(beam_size=min(beam_size, self._settings.beam_size)))
 
+    def __repr__(self) -> str:
+        words = f"{len(self.vocabulary.spellings)} spellings of words" if self.vocabulary.of_words else "tokens"
+        lm = f", language model of {len(self.lm.words)} words" if self.lm else ""
+        return f"beam search for {words}{lm}, beam_size {self._settings.beam_size}"
+
     def weighted(
         self,
         lm_weight: float,

@@ -22,6 +22,9 @@ class GreedyDecoder(Decoder):
         self.tokenizer = tokenizer
         self.seconds_per_frame = seconds_per_frame
 
+    def __repr__(self) -> str:
+        return "greedy"
+
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
         """log_probs (B, T, V), num_frames (B,) -> one hypothesis for each utterance, in a list."""
         values, indices = log_probs.detach().max(dim=-1)

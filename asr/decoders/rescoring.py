@@ -39,6 +39,9 @@ class RescoringDecoder(Decoder):
         self.weight = weight
         self.length_bonus = length_bonus
 
+    def __repr__(self) -> str:
+        return f"{self.base}, rescored"
+
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
         """log_probs (B, T, V), num_frames (B,) -> for each utterance its hypotheses, best first.
 

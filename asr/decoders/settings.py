@@ -1,6 +1,7 @@
 """How a model is decoded when nothing else is said: decoder.json in its folder, beside the language model it names."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -51,7 +52,7 @@ class DecoderSettings:
         named = {name: str(path.parent / value) for name, value in settings._paths().items()}
         return build(cls, asdict(settings) | named, str(path))
 
-    def with_lm(self, lm: Path | str | None) -> "DecoderSettings":
+    def with_lm(self, lm: str | os.PathLike[str] | None) -> "DecoderSettings":
         """With another language model; "none": without, and without what came with it; None: as it is."""
         if lm == "none":
             return replace(self, lm="", lexicon="", rescoring_lm="")

@@ -1,6 +1,7 @@
 """The folder of a trained network, acoustic or of language: config.json, tokens.txt, README.md beside the weights."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +66,12 @@ def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
     return config
 
 
-def find_model(name: Path | str | None = None) -> Path:
+def shipped_models() -> list[str]:
+    """The names of the models that come with asr."""
+    return sorted(path.name for path in SHIPPED.glob("*/"))
+
+
+def find_model(name: str | os.PathLike[str] | None = None) -> Path:
     """A folder as it is; the name of a shipped model, or None for the default one, as that model's folder.
 
     Raises ModelError where there is neither a folder nor a model of that name.
@@ -75,7 +81,7 @@ def find_model(name: Path | str | None = None) -> Path:
         return folder
     if (SHIPPED / folder).is_dir():
         return SHIPPED / folder
-    shipped = ", ".join(sorted(path.name for path in SHIPPED.glob("*/"))) or "none in this copy"
+    shipped = ", ".join(shipped_models()) or "none in this copy"
     if name:
         raise ModelError(
             f"{name}: no such model folder; it is what `asr train` writes as RUN/model. Models that come with asr, to "

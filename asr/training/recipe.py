@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -89,12 +91,12 @@ class RecipeConfig(RunConfig):
 Recipe = TypeVar("Recipe", bound=RunConfig)
 
 
-def load_recipe(path: Path | str, overrides: list[str] | None = None) -> RecipeConfig:
+def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> RecipeConfig:
     """Read a YAML recipe of `asr train`; see `load_recipe_of`."""
     return load_recipe_of(RecipeConfig, path, overrides)
 
 
-def load_recipe_of(kind: type[Recipe], path: Path | str, overrides: list[str] | None = None) -> Recipe:
+def load_recipe_of(kind: type[Recipe], path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
     """Read a YAML recipe of that dataclass, with `--section.key value` overrides of its values.
 
     Raises ConfigError listing all that is wrong: unreadable YAML, unknown keys, wrong types, impossible values.
@@ -112,6 +114,14 @@ def load_recipe_of(kind: type[Recipe], path: Path | str, overrides: list[str] | 
     for key, value in _parse_overrides(overrides or []):
         _set(values, key, value)
     return _checked(build(kind, values, str(path)), str(path))
+
+
+def override(recipe: RecipeConfig, values: Mapping[str, Any]) -> RecipeConfig:
+    """The recipe with other values, by dotted keys. Raises ConfigError, as `load_recipe` does."""
+    changed = dataclasses.asdict(recipe)
+    for key, value in values.items():
+        _set(changed, key, value)
+    return recipe_from(changed, f"overrides of {recipe.name}")
 
 
 def recipe_from(values: dict[str, Any], where: str) -> RecipeConfig:

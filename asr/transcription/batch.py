@@ -1,86 +1,116 @@
 """Many recordings at once: reading in the background, batches across files, and no file that stops the others."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-import soundfile
 
 from asr.audio.load import load_audio
 from asr.audio.read_ahead import read_ahead
 from asr.audio.stream import stream
-from asr.errors import UserError
+from asr.decoders import Hypothesis
+from asr.errors import AudioError, UserError
 from asr.transcription.inputs import Recording
+from asr.transcription.recogniser import Recogniser
 from asr.transcription.segmentation import Piece
-from asr.transcription.transcriber import Transcriber
+from asr.transcription.sound import Sound, header_seconds
 from asr.transcription.transcript import Segment, Transcript
 
 NO_SOUND = Piece(0.0, np.zeros(0, np.float32))
+
+Progress = Callable[[float, float], object]
+"""Is called with how much of a recording (0 to 1) and how many seconds of audio are newly done."""
+
+
+def no_progress(fraction: float, seconds: float) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Recognised:
+    """What was found in a recording."""
+
+    sound: Sound
+    sentences: list[tuple[float, list[Hypothesis]]] = field(default_factory=list)
+    """Those with words: where the hypotheses' times count from, in seconds, and the hypotheses, best first."""
+    seconds: float = 0.0  # of the whole recording
+    problem: UserError | None = None  # why it could not be read to its end
+
+    def transcript(self) -> Transcript:
+        """What the best hypotheses say."""
+        segments = (
+            Segment.of_words(number, listed[0].words, start) for number, (start, listed) in enumerate(self.sentences)
+        )
+        return Transcript(tuple(segments), self.seconds, self.sound.channel)
 
 
 @dataclass(frozen=True)
 class _Event:
     """A piece of a recording was read, or all of it."""
 
-    recording: Recording
+    sound: Sound
     start: float = 0.0  # of the piece, in seconds
-    fraction: float = 0.0  # of the recording that the piece is; 0 where the header does not tell the length
+    fraction: float = 0.0  # of the recording that the piece is; 0 where its length is not known
     seconds: float = 0.0  # of the piece; of the whole recording when it has ended
     ended: bool = False
-    problem: str = ""
+    problem: UserError | None = None
 
 
-def transcribe_all(
-    transcriber: Transcriber,
-    recordings: Sequence[Recording],
-    progress: Callable[[float, float], object] = lambda recordings, seconds: None,
-    workers: int = 2,
-) -> Iterator[tuple[Recording, Transcript | str]]:
-    """Each recording with its transcript, or with a message that says why there is none; in the order given.
+def recognise_all(
+    recogniser: Recogniser, sounds: Iterable[Sound], progress: Progress = no_progress, n_best: int = 1, workers: int = 2
+) -> Iterator[Recognised]:
+    """What is found in each recording, in the order given; n_best: hypotheses kept, of as many as the decoder lists.
 
-    progress: called with how much of a recording (0 to 1) and how many seconds of audio are newly done. workers:
-    threads that read files. Memory does not grow with the recordings' number or length.
+    workers: threads that read files. Memory does not grow with the recordings' number or length.
     """
-    events = read_ahead((_read(transcriber, recording) for recording in recordings), workers)
-    segments: list[Segment] = []
+    events = read_ahead((_read(recogniser, sound) for sound in sounds), workers)
+    sentences: list[tuple[float, list[Hypothesis]]] = []
     done = 0.0
-    for event, hypothesis in transcriber.hypotheses(events):
-        if hypothesis.words:
-            segments.append(Segment.of_words(len(segments), hypothesis.words, event.start))
+    for event, listed in recogniser.n_best(events):
+        if listed[0].words:
+            sentences.append((event.start, listed[:n_best]))
         if not event.ended:
             done += event.fraction
             progress(event.fraction, event.seconds)
             continue
         progress(1 - done, 0.0)
-        transcript = Transcript(tuple(segments), event.seconds, event.recording.channel)
-        yield event.recording, event.problem or transcript
-        segments, done = [], 0.0
+        yield Recognised(event.sound, sentences, event.seconds, event.problem)
+        sentences, done = [], 0.0
 
 
-def _read(transcriber: Transcriber, recording: Recording) -> Iterator[tuple[_Event, Piece]]:
+def transcribe_all(
+    recogniser: Recogniser, recordings: Sequence[Recording], progress: Progress = no_progress
+) -> Iterator[tuple[Recording, Transcript | str]]:
+    """Each recording with its transcript, or with a message that says why there is none; in the order given."""
+    sounds = [_sound(recording, recogniser.model.sample_rate) for recording in recordings]
+    for recording, found in zip(recordings, recognise_all(recogniser, sounds, progress), strict=True):
+        yield recording, recording.describe(str(found.problem)) if found.problem else found.transcript()
+
+
+def _sound(recording: Recording, rate: int) -> Sound:
+    path, channel, duration = recording.path, recording.channel, recording.duration
+    if duration is None:
+        return Sound(str(path), partial(stream, path, rate, channel), partial(header_seconds, path), channel)
+
+    def part() -> Iterator[np.ndarray]:
+        yield load_audio(path, rate, offset=recording.offset, duration=duration, channel=channel)[0]
+
+    return Sound(str(path), part, lambda: duration, channel)
+
+
+def _read(recogniser: Recogniser, sound: Sound) -> Iterator[tuple[_Event, Piece]]:
     """The recording's pieces and its end; never raises."""
-    rate = transcriber.model.sample_rate
-    segmenter = transcriber.segmenter()
+    segmenter = recogniser.segmenter()
     try:
-        if recording.duration is None:
-            total = _length(recording)
-            blocks = stream(recording.path, rate, recording.channel)
-        else:
-            total = recording.duration
-            part = {"offset": recording.offset, "duration": recording.duration, "channel": recording.channel}
-            blocks = iter([load_audio(recording.path, rate, **part)[0]])  # type: ignore[arg-type]
-        for piece in segmenter.pieces(blocks):
-            seconds = len(piece.waveform) / rate
-            yield _Event(recording, piece.start, seconds / total if total else 0.0, seconds), piece
-        yield _Event(recording, seconds=segmenter.seconds, ended=True), NO_SOUND
+        total = sound.seconds()
+        for piece in segmenter.pieces(sound.blocks()):
+            seconds = len(piece.waveform) / recogniser.model.sample_rate
+            yield _Event(sound, piece.start, seconds / total if total else 0.0, seconds), piece
+        yield _Event(sound, seconds=segmenter.seconds, ended=True), NO_SOUND
+    except UserError as error:
+        yield _Event(sound, ended=True, problem=error), NO_SOUND
     except Exception as error:  # decoders meet all kinds of damage, and raise all kinds of errors
-        message = str(error) if isinstance(error, UserError) else f"{recording.path}: {error!r}"
-        yield _Event(recording, ended=True, problem=recording.describe(message)), NO_SOUND
-
-
-def _length(recording: Recording) -> float | None:
-    """Seconds, as far as the header tells, for the progress bar."""
-    try:
-        return soundfile.info(str(recording.path)).duration
-    except (soundfile.LibsndfileError, TypeError):
-        return None
+        problem = AudioError(f"{sound.name}: {error!r}")
+        problem.__cause__ = error
+        yield _Event(sound, ended=True, problem=problem), NO_SOUND

@@ -7,21 +7,21 @@ from typing import BinaryIO
 import numpy as np
 
 from asr.errors import AudioError
-from asr.transcription.transcriber import Transcriber
+from asr.transcription.recogniser import Recogniser
 from asr.transcription.transcript import Segment
 
 CHUNK = 0.1  # seconds
 
 
-def listen(transcriber: Transcriber, chunks: Iterable[np.ndarray]) -> Iterator[Segment]:
+def listen(recogniser: Recogniser, chunks: Iterable[np.ndarray]) -> Iterator[Segment]:
     """chunks (S,) float32 at the model's rate, in real time -> a segment whenever a pause has ended one.
 
     A bidirectional model needs the end of an utterance to recognise its beginning, so the utterance is the unit: its
     text comes when the pause after it has lasted long enough to be one (`asr.transcription.segmentation.LIVE_PAUSE`).
     """
     number = 0
-    for piece in transcriber.segmenter(live=True).pieces(chunks):
-        words = transcriber.recognise([piece.waveform])[0].words
+    for piece in recogniser.segmenter(live=True).pieces(chunks):
+        words = recogniser.recognise([piece.waveform])[0].words
         if words:
             yield Segment.of_words(number, words, piece.start)
             number += 1

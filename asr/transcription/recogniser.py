@@ -1,31 +1,23 @@
-"""Audio to text with a model folder: recordings of any length, in memory that does not grow with it."""
+"""Pieces of recordings to hypotheses: network and decoder, over batches, windows and sentences."""
 
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr.audio.load import resample
-from asr.audio.stream import stream
 from asr.data.batches import by_length
 from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
-from asr.decoders.settings import DecoderSettings, build_decoder
-from asr.errors import AudioError, ConfigError
+from asr.errors import ConfigError
 from asr.model.contract import AcousticModel, log_probs_of
-from asr.model.load import load_model_folder
+from asr.settings import require
 from asr.transcription.segmentation import MAX_SECONDS, OVERLAP, Piece, Segmenter, join, windows
 from asr.transcription.sentences import SURE, find_sentences, put_together
-from asr.transcription.transcript import Segment, Transcript
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -38,11 +30,11 @@ NO_WORDS = Hypothesis((), "", 0.0)
 T = TypeVar("T")
 
 
-class Transcriber:
-    """A model and a decoder (greedy by default), ready to turn recordings into text.
+class Recogniser:
+    """A model and a decoder (greedy by default), ready to turn pieces of recordings into hypotheses.
 
     precision: what the network computes in, features and log-probs excepted. batch_seconds: audio in a batch, padding
-    included. Raises ConfigError for a precision that the device does not have.
+    included. Raises ConfigError for a precision that there is not, or that the device does not have.
     """
 
     def __init__(
@@ -53,8 +45,11 @@ class Transcriber:
         precision: Precision = "fp32",
         batch_seconds: float = 120.0,
     ):
-        if batch_seconds <= 0:
-            raise ConfigError(f"batch seconds: found {batch_seconds:g}, wanted more than 0")
+        require(
+            "",
+            (batch_seconds > 0, "batch_seconds", batch_seconds, "more than 0"),
+            (precision in DTYPES, "precision", repr(precision), f"one of {', '.join(get_args(Precision))}"),
+        )
         # oneDNN keeps what it compiles for each shape of a batch, a thousand of them: a gigabyte after hours of audio.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
         self.model = model.eval()
@@ -68,72 +63,23 @@ class Transcriber:
             except RuntimeError as error:
                 raise ConfigError(f"precision {precision} cannot be used on {model.device}: {error}") from error
 
-    @classmethod
-    def load(
-        cls,
-        model: Path | str | None = None,
-        device: str = "cpu",
-        *,
-        lm: Path | str | None = None,
-        precision: Precision = "fp32",
-        batch_seconds: float = 120.0,
-    ) -> "Transcriber":
-        """A model folder, or a model that comes with asr, by name (default: english-small), and its decoder.
-
-        lm: another language model than the folder's; "none": greedy. Raises ModelError for models and devices that
-        cannot be used.
-        """
-        network = load_model_folder(model, device)
-        settings = DecoderSettings.of(network.folder).with_lm(lm)
-        decoder = build_decoder(network.tokenizer, network.seconds_per_frame, settings)
-        return cls(network, decoder, precision=precision, batch_seconds=batch_seconds)
-
-    def transcribe(
-        self,
-        source: Path | str | BinaryIO | np.ndarray,
-        sample_rate: int | None = None,
-        channel: int | None = None,
-    ) -> Transcript:
-        """A sound file's path, an open one, or a waveform (S,) or (S, channels) -> what is said in it.
-
-        sample_rate: of a waveform in Hz, by default the model's. Channels are averaged unless one (0 is the first) is
-        chosen. Raises AudioError where the source cannot be read.
-        """
-        if isinstance(source, (str, Path)):
-            return self._transcribe(stream(source, self.model.sample_rate, channel), channel)
-        if hasattr(source, "read"):
-            # Formats differ in what they need of a file: all have it in one on the disk.
-            # It is closed before it is read: Windows does not open a file twice.
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                copy = Path(folder) / "audio"
-                with copy.open("wb") as file:
-                    shutil.copyfileobj(source, file)
-                try:
-                    return self.transcribe(copy, channel=channel)
-                except AudioError as error:
-                    raise AudioError(str(error).replace(str(copy), "the open file")) from error
-        waveform = as_mono(source, channel)
-        waveform = resample(waveform, sample_rate or self.model.sample_rate, self.model.sample_rate)
-        return self._transcribe([waveform], channel)
-
-    def _transcribe(self, blocks: Iterable[np.ndarray], channel: int | None) -> Transcript:
-        segmenter = self.segmenter()
-        pieces = ((piece.start, piece) for piece in segmenter.pieces(blocks))
-        segments: list[Segment] = []
-        for start, hypothesis in self.hypotheses(pieces):
-            if hypothesis.words:
-                segments.append(Segment.of_words(len(segments), hypothesis.words, start))
-        return Transcript(tuple(segments), segmenter.seconds, channel)
+    def autocast(self) -> torch.autocast:
+        """Within it the network computes in the precision asked for."""
+        return torch.autocast(self.model.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
 
     def segmenter(self, live: bool = False) -> Segmenter:
         """What cuts a recording for this model."""
         return Segmenter(self.model.sample_rate, live=live)
 
     def hypotheses(self, items: Iterable[tuple[T, Piece]]) -> Iterator[tuple[T, Hypothesis]]:
-        """A hypothesis for each piece of recordings, in the order given; each item is anything, and a piece.
+        """The best hypothesis for each piece, see `n_best`."""
+        return ((tag, listed[0]) for tag, listed in self.n_best(items))
+
+    def n_best(self, items: Iterable[tuple[T, Piece]]) -> Iterator[tuple[T, list[Hypothesis]]]:
+        """Hypotheses for each piece of recordings, best first, in the order given; each item is anything, and a piece.
 
         Items are taken a few batches ahead, and batched by duration. What goes on a sentence of the piece before is
-        told there and has an empty hypothesis, as an empty waveform has.
+        told there and has one empty hypothesis, as an empty waveform has.
         """
         pool: list[tuple[T, Piece]] = []
         samples, limit = 0, POOL * self.batch_seconds * self.model.sample_rate
@@ -148,7 +94,7 @@ class Transcriber:
             samples += len(item[1].waveform)
         yield from self._of_pool(pool)
 
-    def _of_pool(self, pool: list[tuple[T, Piece]]) -> Iterator[tuple[T, Hypothesis]]:
+    def _of_pool(self, pool: list[tuple[T, Piece]]) -> Iterator[tuple[T, list[Hypothesis]]]:
         return zip((tag for tag, _ in pool), self._sentences([piece for _, piece in pool]), strict=True)
 
     def recognise(self, waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
@@ -156,19 +102,21 @@ class Transcriber:
 
         What is longer than `MAX_SECONDS` is heard in overlapping windows and decoded in one.
         """
-        return self._sentences([Piece(0.0, waveform) for waveform in waveforms])
+        return [listed[0] for listed in self._sentences([Piece(0.0, waveform) for waveform in waveforms])]
 
-    def _sentences(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
-        """A hypothesis for each piece, with the times of its waveform; `NO_WORDS` for what goes on a sentence."""
+    def _sentences(self, pieces: Sequence[Piece]) -> list[list[Hypothesis]]:
+        """Hypotheses for each piece, with the times of its waveform; `NO_WORDS` for what goes on a sentence."""
         log_probs = self._log_probs_of_pieces(pieces)
         pauses = [piece.pause for piece in pieces]
-        sentences = find_sentences(
-            partial(self._best_hypotheses, self.quick), log_probs, pauses, self.model.seconds_per_frame
-        )
+
+        def quick(log_probs: list[Tensor]) -> list[Hypothesis]:
+            return [listed[0] for listed in self._decode(self.quick, log_probs)]
+
+        sentences = find_sentences(quick, log_probs, pauses, self.model.seconds_per_frame)
         whole = [torch.cat([log_probs[i] for i in rows]) for rows in sentences]
-        found = [NO_WORDS] * len(pieces)
-        for rows, hypothesis in zip(sentences, self._best_hypotheses(self.decoder, whole), strict=True):
-            found[rows[0]] = hypothesis
+        found = [[NO_WORDS]] * len(pieces)
+        for rows, listed in zip(sentences, self._decode(self.decoder, whole), strict=True):
+            found[rows[0]] = listed
         return found
 
     def _log_probs_of_pieces(self, pieces: Sequence[Piece]) -> list[Tensor]:
@@ -178,7 +126,7 @@ class Transcriber:
         contexts = [[tuple(rows) for rows in put_together(seconds, pauses, apart)] for apart in (NEAR, math.inf)]
         groups = list(dict.fromkeys(rows for context in contexts for rows in context))
         waveforms = [np.concatenate([pieces[i].waveform for i in rows]) for rows in groups]
-        log_probs = dict(zip(groups, self._windowed_log_probs(waveforms), strict=True))
+        log_probs = dict(zip(groups, self.log_probs(waveforms), strict=True))
 
         def split(rows: tuple[int, ...]) -> tuple[Tensor, ...]:
             """The log-probs of a group into those of each piece."""
@@ -188,8 +136,11 @@ class Transcriber:
         near, wide = ([part for rows in context for part in split(rows)] for context in contexts)
         return [_mean(*both) for both in zip(near, wide, strict=True)]
 
-    def _windowed_log_probs(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
-        """Each waveform's log-probs (T, V), none of an empty one; long ones heard in overlapping windows."""
+    def log_probs(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
+        """Log-probs (T, V) of each waveform (S,) float32 at the model's rate, on the CPU; none of an empty one.
+
+        What is longer than `MAX_SECONDS` goes through the network in overlapping windows.
+        """
         rate = self.model.sample_rate
         per_frame = round(self.model.seconds_per_frame * rate)
         size, overlap = (round(seconds * rate) // per_frame * per_frame for seconds in (MAX_SECONDS, OVERLAP))
@@ -206,16 +157,16 @@ class Transcriber:
         return [join(some, shift, blank) if some else torch.empty(0, self.model.tokenizer.vocab_size) for some in found]
 
     @torch.inference_mode()
-    def _best_hypotheses(self, decoder: Decoder, log_probs: list[Tensor]) -> list[Hypothesis]:
-        """The best hypothesis of each; an empty one where there are no frames."""
-        found = [NO_WORDS] * len(log_probs)
+    def _decode(self, decoder: Decoder, log_probs: list[Tensor]) -> list[list[Hypothesis]]:
+        """The hypotheses of each; an empty one where there are no frames."""
+        found = [[NO_WORDS]] * len(log_probs)
         filled = [row for row, values in enumerate(log_probs) if len(values)]
         lengths = [len(log_probs[row]) for row in filled]
         for batch in by_length(lengths, self.batch_seconds / self.model.seconds_per_frame):
             rows = [filled[i] for i in batch]
             num_frames = torch.tensor([len(log_probs[row]) for row in rows])
-            for row, best in zip(rows, decoder(_pad([log_probs[row] for row in rows]), num_frames), strict=True):
-                found[row] = best[0]
+            for row, listed in zip(rows, decoder(_pad([log_probs[row] for row in rows]), num_frames), strict=True):
+                found[row] = listed
         return found
 
     @torch.inference_mode()
@@ -227,26 +178,11 @@ class Transcriber:
         for rows in by_length(lengths, self.batch_seconds * self.model.sample_rate):
             batch = _pad([torch.from_numpy(waveforms[row]) for row in rows]).to(device)
             num_samples = torch.tensor([lengths[row] for row in rows], device=device)
-            with torch.autocast(device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
+            with self.autocast():
                 log_probs, num_frames = log_probs_of(self.model, batch, num_samples)
             for row, values, count in zip(rows, log_probs.cpu(), num_frames.tolist(), strict=True):
                 found[row] = values[:count]
         return found
-
-
-def as_mono(waveform: np.ndarray, channel: int | None = None) -> np.ndarray:
-    """(S,) or (S, channels), of floats or integers, to (S,) float32 where full scale is 1. Raises AudioError."""
-    array = np.asarray(waveform)
-    if array.ndim not in (1, 2) or not array.size:
-        raise AudioError(f"waveform: found the shape {array.shape}, wanted (samples,) or (samples, channels)")
-    if array.ndim == 2 and channel is not None and not 0 <= channel < array.shape[1]:
-        raise AudioError(f"waveform: has {array.shape[1]} channel(s), no channel {channel} (the first is 0)")
-    scale = 1.0 / (np.iinfo(array.dtype).max + 1) if np.issubdtype(array.dtype, np.integer) else 1.0
-    mono = array if array.ndim == 1 else array.mean(axis=1) if channel is None else array[:, channel]
-    mono = np.ascontiguousarray(mono * scale, np.float32)
-    if not np.isfinite(mono).all():
-        raise AudioError("waveform: holds samples that are NaN or infinite")
-    return mono
 
 
 def _pad(rows: list[Tensor]) -> Tensor:
