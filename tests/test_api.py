@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ import asr
 from asr.alignment.forced import Alignment
 from asr.commands.demo import CORPUS
 from asr.data import manifest
+from asr.decoders import Decoder
 from asr.decoders.beam import BeamDecoder
 from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.hotwords import DEFAULT_BONUS
@@ -142,7 +143,12 @@ def test_hotwords_as_text_list_and_mapping(hotwords: object, model: Path, monkey
 
     taken: list[object] = []
     build = settings.build_decoder
-    monkeypatch.setattr(settings, "build_decoder", lambda *a, **k: (taken.append(a[3]), build(*a, **k))[1])
+
+    def build_decoder(*given: Any, **named: Any) -> Decoder:
+        taken.append(given[3])
+        return build(*given, **named)
+
+    monkeypatch.setattr(settings, "build_decoder", build_decoder)
     assert isinstance(asr.load_model(model, hotwords=hotwords).decoder, BeamDecoder)  # type: ignore[arg-type]
     assert taken == [{"CAB": DEFAULT_BONUS, "BAD BEE": 2.5}]
 
@@ -183,7 +189,12 @@ def test_the_device_is_chosen(model: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert asr.load_model(model).model.device.type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     asked: list[str] = []
-    monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: (asked.append(device), self)[1])
+
+    def to(model: torch.nn.Module, device: str) -> torch.nn.Module:
+        asked.append(device)
+        return model
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
     asr.load_model(model)
     assert asked == ["cuda"]
     asr.load_model(model, device="cpu")
@@ -232,7 +243,7 @@ def test_evaluate(model: Path, recording: Path, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="evaluate: no utterances"):
         asr.evaluate(model, [])
     with pytest.raises(ManifestError, match="both manifests and rows"):
-        asr.evaluate(model, [first, *manifest.read(first)])  # type: ignore[list-item]
+        asr.evaluate(model, [first, *manifest.read(first)])  # type: ignore[arg-type]
 
 
 def test_evaluate_computes_in_the_model_s_precision_and_decodes_as_it_does(

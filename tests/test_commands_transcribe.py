@@ -185,7 +185,7 @@ def test_damaged_files_stop_nothing(model: str, tmp_path: Path, capfd: pytest.Ca
         ([], "nothing to transcribe"),
         (["a.wav", "--format", "srt", "json"], "need --output-dir"),
         (["a.wav", "--threads", "0"], "--threads: found 0"),
-        (["a.wav", "--batch-seconds", "0"], "batch seconds: found 0"),
+        (["a.wav", "--batch-seconds", "0"], "batch_seconds: found 0"),
         (["rows.jsonl"], "rows.jsonl: the manifest cannot be read"),
     ],
 )

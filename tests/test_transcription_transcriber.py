@@ -24,6 +24,7 @@ from asr.model import folder as model_folder
 from asr.transcription import sound
 from asr.transcription.recogniser import Recogniser
 from asr.transcription.segmentation import Piece
+from asr.transcription.sound import Source
 from asr.transcription.transcriber import Transcriber
 from asr.transcription.transcript import Transcript
 from tests.tone_model import RATE, SYMBOL, say, tone_model
@@ -115,7 +116,7 @@ def test_a_batch_of_any_recordings_in_their_order(transcriber: Transcriber, tmp_
 
 def test_a_recording_of_a_batch_that_cannot_be_read(transcriber: Transcriber, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_bytes(b"no sound")
-    sources = [say("A"), tmp_path / "bad.wav", np.array([np.nan]), io.BytesIO(b"x"), say("BEE")]
+    sources: list[Source] = [say("A"), tmp_path / "bad.wav", np.array([np.nan]), io.BytesIO(b"x"), say("BEE")]
     with pytest.raises(AudioError, match="bad.wav"):
         transcriber.transcribe_batch(sources)
     found = transcriber.transcribe_batch(sources, return_errors=True)

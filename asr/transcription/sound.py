@@ -1,6 +1,7 @@
 """What can be transcribed: sound files, open files and waveforms; each gives mono samples at the model's rate."""
 
 import io
+import math
 import numbers
 import os
 import shutil
@@ -147,8 +148,9 @@ def _samples_first(array: np.ndarray, name: str) -> np.ndarray:
 
 def _checked_rate(sample_rate: Any, name: str) -> int:
     low, high = RATES
-    if isinstance(sample_rate, numbers.Real) and low <= sample_rate <= high and int(sample_rate) == sample_rate:
-        return int(sample_rate)
+    rate = float(sample_rate) if isinstance(sample_rate, numbers.Real) else math.nan
+    if low <= rate <= high and rate.is_integer():
+        return int(rate)
     raise AudioError(f"{name}: found the sample rate {sample_rate!r}, wanted whole Hz, {low} to {high}")
 
 
