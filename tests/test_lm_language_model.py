@@ -48,6 +48,14 @@ def cut(name: str) -> Callable[[Arrays], object]:
     return lambda arrays: arrays.update({name: arrays[name][:-1]})
 
 
+def long_chain(arrays: Arrays, states: int) -> None:
+    """States without arcs, each of which falls back on the one before: every step of a search would be that long."""
+    old = len(arrays["backoff_state"])
+    arrays["arc_start"] = np.append(arrays["arc_start"], np.full(states, arrays["arc_start"][-1]))
+    arrays["backoff_state"] = np.append(arrays["backoff_state"], np.arange(old - 1, old + states - 1, dtype=np.int32))
+    arrays["backoff_score"] = np.append(arrays["backoff_score"], np.zeros(states, np.float16))
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
@@ -74,6 +82,7 @@ def cut(name: str) -> Callable[[Arrays], object]:
         (put("backoff_state", 5, -1), "backoff_state: found -1"),
         (put("backoff_state", 5, 7), "backoff_state: found 7 .*a shorter context"),
         (put("backoff_state", 0, 1), "backoff_state: found 1 .*state 0"),
+        (lambda arrays: long_chain(arrays, 30), "backoff_state: found a context of more than 20 back-offs"),
         (put("arc_score", 9, np.nan), "arc_score: found nan"),
         (put("arc_score", 9, -np.inf), "arc_score: found -inf"),
         (put("arc_score", 9, 50.0), "arc_score: found 50.0"),

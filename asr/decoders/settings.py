@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from asr.decoders import Decoder, get_decoder
 from asr.errors import ConfigError, ModelError
-from asr.settings import build
+from asr.settings import build, parse_json, require
 
 if TYPE_CHECKING:
     from asr.text.tokenizer import Tokenizer
 
 FILE = "decoder.json"
+LARGEST = 1e6  # of weights and scores
+MAX_BEAM = 20_000  # prefixes: at 72 bytes for each of a frame, half a minute then takes 1.1 GB
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,41 @@ class DecoderSettings:
     rescoring_size: int = 32  # hypotheses that it is shown
     log_prior: tuple[float, ...] = ()  # ln of each token's share of all frames, as `asr lm tune` measured it
 
+    def __post_init__(self) -> None:
+        def small(value: float) -> bool:
+            return abs(value) <= LARGEST  # NaN is not
+
+        scores = ("lm_weight", "word_insertion_score", "prior_weight", "unknown_score", "rescoring_weight")
+        bad_priors = [value for value in self.log_prior if not -LARGEST <= value <= 0]
+        require(
+            "decoder",
+            *(
+                (small(value), name, value, f"a number from {-LARGEST:g} to {LARGEST:g}")
+                for name in scores
+                if (value := getattr(self, name)) is not None
+            ),
+            (1 <= self.beam_size <= MAX_BEAM, "beam_size", self.beam_size, f"1 to {MAX_BEAM}"),
+            (self.beam_size_token >= 1, "beam_size_token", self.beam_size_token, "at least 1"),
+            (self.beam_threshold > 0, "beam_threshold", self.beam_threshold, "more than 0"),
+            (self.merge_threshold >= 0, "merge_threshold", self.merge_threshold, "0 or more"),
+            (1 <= self.rescoring_size <= MAX_BEAM, "rescoring_size", self.rescoring_size, f"1 to {MAX_BEAM}"),
+            (not bad_priors, "log_prior", (bad_priors or [0])[0], "logarithms of probabilities"),
+        )
+
     @classmethod
     def of(cls, folder: Path | str | None) -> "DecoderSettings":
         """A model folder's decoder.json, the paths in it being the folder's; without file or folder, the defaults.
 
-        Raises ModelError for a file that is damaged.
+        The folder may come from a stranger: what it names must lie in it, links followed. Raises ModelError for a file
+        that is damaged or names others.
         """
         if folder is None or not (path := Path(folder) / FILE).is_file():
             return cls()
         try:
-            settings = build(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
+            settings = build(cls, parse_json(path.read_text(encoding="utf-8")), str(path))
         except (ValueError, ConfigError) as error:
             raise ModelError(f"{path}: not the settings of a decoder: {error}") from error
-        named = {name: str(path.parent / value) for name, value in settings._paths().items()}
+        named = {name: str(_within(path, name, value)) for name, value in settings._paths().items()}
         return build(cls, asdict(settings) | named, str(path))
 
     def with_lm(self, lm: str | os.PathLike[str] | None) -> "DecoderSettings":
@@ -71,6 +95,25 @@ class DecoderSettings:
 
 USED = {".safetensors", ".json", ".txt", ".model", ".md"}
 """Of a language model's folder, what decoding needs: not the ARPA file, where there is lm.safetensors."""
+
+
+def _within(file: Path, name: str, value: str) -> Path:
+    """What the file calls `value`, in its folder. Raises ModelError where that leads elsewhere, or to a pipe."""
+    folder, path = file.parent, file.parent / value
+    try:
+        inside = [path, *path.iterdir()] if path.is_dir() else [path]
+        good = all(part.resolve().is_relative_to(folder.resolve()) for part in inside)
+        odd = [part for part in inside if part.exists() and not (part.is_file() or part.is_dir())]
+    except (OSError, ValueError, RuntimeError) as error:  # a zero byte, too long a name, a circle of links
+        raise ModelError(f"{file}: {name}: found {value!r}, wanted a path in this folder: {error}") from error
+    if not good:
+        raise ModelError(
+            f"{file}: {name}: found {value!r}, which leads out of the folder; a model names files of its own. Copy it "
+            "there, or name it on the command line (--lm, --lexicon, --rescoring-lm)"
+        )
+    if odd:
+        raise ModelError(f"{file}: {name}: found {value!r}, which is neither a file nor a folder")
+    return path
 
 
 def _brought(source: Path, folder: Path) -> str:

@@ -16,6 +16,7 @@ from asr.lm.ngram_model import NGramModel, suffixes
 LOG10 = float(np.log(10.0))
 LARGEST = 1000.0
 """No score is further from 0: "never" (log10 -99) is -228."""
+MAX_CONTEXT = 20  # words
 
 
 class Automaton(NamedTuple):
@@ -72,9 +73,15 @@ def find_mistake(automaton: Automaton, num_words: int) -> str:
         return f"arc_start: found {starts[0]} first and {starts[-1]} last, wanted 0 first and {arcs} last"
     if len(places := np.flatnonzero(starts[1:] < starts[:-1])):
         return f"arc_start: falls at state {places[0]}, wanted values that never do"
-    for name, values, stop in (("arc_label", labels, num_words), ("arc_next", targets, states)):
-        if len(places := np.flatnonzero((values < 0) | (values >= stop))):
-            return f"{name}: found {values[places[0]]} at {places[0]}, wanted 0 to {stop - 1}"
+    for name, values, lowest, highest in (
+        ("arc_label", labels, 0, num_words - 1),
+        ("arc_next", targets, 0, states - 1),
+        ("arc_score", automaton.arc_score, -LARGEST, 0.01),  # rounding may leave a little more than 0
+        ("backoff_score", backoffs, -LARGEST, LARGEST),
+    ):
+        if len(values) and not (values.min() >= lowest and values.max() <= highest):  # NaN is neither
+            place = np.argmin((values >= lowest) & (values <= highest))
+            return f"{name}: found {values[place]} at {place}, wanted {lowest:g} to {highest:g}"
     if starts[1] != num_words or not np.array_equal(labels[:num_words], np.arange(num_words)):
         return f"arc_label: state 0 has not an arc for every word, of which there are {num_words}"
     rising = np.diff(labels) > 0
@@ -84,11 +91,12 @@ def find_mistake(automaton: Automaton, num_words: int) -> str:
     if len(places := np.flatnonzero((fallbacks < 0) | (fallbacks >= np.maximum(np.arange(states), 1)))):
         wanted = "a state before it, a shorter context" if places[0] else "state 0"
         return f"backoff_state: found {fallbacks[places[0]]} at {places[0]}, wanted {wanted}"
-    for name, values, top in (("arc_score", automaton.arc_score, 0.01), ("backoff_score", backoffs, LARGEST)):
-        if not (good := (values >= -LARGEST) & (values <= top)).all():
-            place = np.argmin(good)
-            return f"{name}: found {values[place]} at {place}, wanted a number from {-LARGEST:g} to {top:g}"
-    return ""
+    shorter = fallbacks
+    for _ in range(MAX_CONTEXT):
+        if not shorter.any():
+            return ""
+        shorter = fallbacks[shorter]
+    return f"backoff_state: found a context of more than {MAX_CONTEXT} back-offs"
 
 
 def from_model(model: NGramModel) -> Automaton:
