@@ -256,6 +256,12 @@ def test_writes_every_format_and_a_picture(world: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_silent_recording_shorter_than_a_window_has_a_picture_too(world: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "short.wav", np.zeros(150), 8_000)
+    assert command(world, str(tmp_path / "short.wav"), "A", "--plot", str(tmp_path / "a.png")) == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_manifest_s_bad_row_does_not_stop_the_others(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -1,4 +1,4 @@
-"""A picture of an alignment: waveform with its words, log-mel filterbank, emissions with the aligned tokens."""
+"""A picture of an alignment: waveform with its words, mel spectrogram, emissions with the aligned tokens."""
 
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from asr.text.tokenizer import Tokenizer
 INCHES_PER_SECOND = 2.0
 WIDTH = (8.0, 60.0)  # inches: readable when short, possible when long
 BLUE, RED = "#1f5fa8", "#c0392b"
+WINDOW, SHIFT = 0.025, 0.010  # seconds, of the spectrogram
+MEL_FILTERS = 80
+RANGE_DB = 70.0  # of the spectrogram's colours, down from the loudest
 
 
 def plot(
@@ -27,6 +30,7 @@ def plot(
     tokens of the text are shown, in the order of their first use, so that the alignment runs downwards. Raises
     ConfigError for a format that matplotlib does not know, or a path that cannot be written.
     """
+    import librosa.display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,15 +40,14 @@ def plot(
     figure = Figure(figsize=(width, 7.5), layout="constrained")
     FigureCanvasAgg(figure)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[1, 1.4, 1.8])
-    top.plot(np.arange(len(waveform)) / sample_rate, waveform, color="0.35", linewidth=0.5)
+    librosa.display.waveshow(waveform, sr=sample_rate, ax=top, axis=None, color="0.35", linewidth=0.5)
     loudest = float(np.abs(waveform).max()) or 1.0
     top.set(ylim=(-1.1 * loudest, 1.9 * loudest), yticks=[], ylabel="waveform")
-    log_mel = _log_mel(waveform, sample_rate)
-    middle.imshow(
-        log_mel.T, origin="lower", aspect="auto", cmap="magma", vmin=np.percentile(log_mel, 5),
-        extent=(0, len(waveform) / sample_rate, 0, log_mel.shape[1]),
+    librosa.display.specshow(
+        _mel_decibels(waveform, sample_rate), sr=sample_rate, hop_length=round(SHIFT * sample_rate),
+        x_axis="s", y_axis="mel", fmax=sample_rate / 2, ax=middle, cmap="magma",
     )  # fmt: skip
-    middle.set(ylabel="log-mel filter")
+    middle.set(ylabel="Hz", xlabel="")
     shown = list(dict.fromkeys([tokenizer.blank_id, *(tokenizer.ids[token.text] for token in alignment.tokens)]))
     bottom.imshow(
         np.exp(log_probs[:, shown]).T, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest",
@@ -69,13 +72,14 @@ def plot(
         raise ConfigError(f"--plot {path}: cannot be written: {error}") from error
 
 
-def _log_mel(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Waveform (S,) -> (T, 80), for the eye: whatever features the model itself takes."""
-    import torch
+def _mel_decibels(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Waveform (S,) -> (MEL_FILTERS, T) in dB below the loudest, for the eye: whatever features the model takes."""
+    import librosa
 
-    from asr.model.features import FeatureConfig, Features
-
-    features, _ = Features(FeatureConfig(sample_rate=sample_rate)).unnormalised(
-        torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])
-    )
-    return features[0].numpy()
+    window = round(WINDOW * sample_rate)
+    power = librosa.feature.melspectrogram(
+        y=librosa.util.fix_length(waveform, size=max(window, len(waveform))), sr=sample_rate,
+        n_fft=window, hop_length=round(SHIFT * sample_rate), n_mels=MEL_FILTERS,
+    )  # fmt: skip
+    decibels: np.ndarray = librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB)
+    return decibels
