@@ -111,7 +111,10 @@ def test_noise_has_the_wanted_snr(snr_db: float) -> None:
     assert 10 * np.log10(power(speech) / power(noisy - speech)) == pytest.approx(snr_db, abs=1e-3)
 
 
-@pytest.mark.parametrize("speech, noise", [(tone(440), 0 * tone(440)), (0 * tone(440), white(1.0))])
+@pytest.mark.parametrize(
+    "speech, noise",
+    [(tone(440), 0 * tone(440)), (tone(440), np.float32(1e-25) * white(1.0)), (0 * tone(440), white(1.0))],
+)
 def test_silence_has_no_snr_and_nothing_is_added(speech: np.ndarray, noise: np.ndarray) -> None:
     assert np.array_equal(add_noise(speech, noise, 10.0), speech)
 
