@@ -2,6 +2,8 @@
 
 import runpy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,19 @@ def test_the_default_model_needs_no_name(shipped: Path, recording: Path, capsys:
     assert capsys.readouterr().out == f"{recording}\tBAD CAB\n"
     assert main(["transcribe", str(recording), "--model", DEFAULT]) == 0
     assert capsys.readouterr().out == f"{recording}\tBAD CAB\n"
+
+
+def test_transcribing_does_not_wait_for_packages_that_it_does_not_use(shipped: Path, recording: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom asr.cli import main\nfrom asr.model import folder\n"
+        "folder.SHIPPED = Path(sys.argv[1])\nassert main(['transcribe', sys.argv[2]]) == 0\n"
+        "unused = {'librosa', 'torchaudio', 'pytorch_lightning', 'matplotlib', 'jinja2', 'onnxruntime'}\n"
+        "assert not unused & set(sys.modules), unused & set(sys.modules)\n"
+    )
+    words = [sys.executable, "-c", code, str(shipped.parent), str(recording)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{recording}\tBAD CAB\n"
 
 
 def test_a_loaded_model_decodes_as_its_folder_says(shipped: Path, tmp_path: Path) -> None:
