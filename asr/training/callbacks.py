@@ -1,7 +1,6 @@
 """What a training run shows: the progress bar, sample hypotheses, the learning-curve picture."""
 
 import csv
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -65,46 +64,6 @@ class EpochLines(pl.Callback):
         minutes = (time.monotonic() - self.started) / 60
         last = f"/{trainer.max_epochs}" if trainer.max_epochs != -1 else ""
         print(f"epoch {trainer.current_epoch + 1}{last}  {values}  {minutes:.1f} min", flush=True)
-
-
-class LastCheckpoint(pl.Callback):
-    """Keeps one checkpoint to resume from: at each epoch's start, every `every_steps` steps, and at the end.
-
-    It is written beside its place and then moved there, so that a kill at any moment leaves a whole one.
-    """
-
-    def __init__(self, path: Path, every_steps: int):
-        self.path = path
-        self.every_steps = every_steps
-
-    def save(self, trainer: pl.Trainer) -> None:
-        # What a checkpoint has behind it is not computed again: its log must be on the disk too.
-        for logger in trainer.loggers:
-            logger.save()
-        part = self.path.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, self.path)
-        trainer.strategy.barrier()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # At an epoch's end Lightning has not yet stepped the schedules that follow the validation. At the next one's
-        # start it still counts the batches of the one before: resumed with that count it would skip the epoch, and
-        # resumed with none, taken for the middle of an epoch, count one too many.
-        epoch = trainer.fit_loop.epoch_loop
-        epoch.batch_progress.reset_on_run()
-        if trainer.fit_loop.restarted_on_epoch_start:
-            epoch.restarting = False
-        self.save(trainer)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        # Not between an epoch's last step and its validation, from where Lightning does not resume exactly: the next
-        # epoch's start follows at once.
-        if trainer.global_step % self.every_steps == 0 and not trainer.is_last_batch:
-            self.save(trainer)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.save(trainer)
 
 
 class Patience(EarlyStopping):

@@ -23,6 +23,7 @@ from asr.data.batches import Batch, BucketBatchSampler, SpeechDataset, batch_loa
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, DataError
 from asr.model.ctc_model import CTCModel
+from asr.training.checkpoints import KEY, Origin
 from asr.training.losses import consistency_losses, crf_terms, ctc_losses
 from asr.training.ranking import LEAST, error_rates, rank
 from asr.training.recipe import OptimizerConfig, RecipeConfig, RunConfig, ScheduleConfig
@@ -54,6 +55,19 @@ class RunModule(pl.LightningModule):
         self.trained = 0.0  # amount of data trained on by this process, padding left out
         self.validated: dict[Any, Any] = {}  # of this rank, by what names an example
         self.samples: list[tuple[str, str, str]] = []  # id, reference, hypothesis of the last validation
+        self.origin: Origin  # what the checkpoints say that the run was begun with
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[KEY] = vars(self.origin)
+
+    def on_train_start(self) -> None:
+        # A checkpoint brings the rate of its last step along. With more epochs the schedule is another from here on.
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(schedule := config.scheduler, LambdaLR):
+                for group, peak, share in zip(
+                    schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+                ):
+                    group["lr"] = peak * share(schedule.last_epoch)
 
     def step_seed(self, batch_idx: int) -> tuple[int, ...]:
         """What the random draws of a training step are seeded by."""
@@ -183,15 +197,17 @@ class SpeechModule(RunModule):
         self.samples = [(name, *validated[name][:2]) for name in sorted(validated)[: self.recipe.samples]]
 
 
-def total_steps(trainer: pl.Trainer, batches: int) -> int:
-    """Optimiser steps of the whole training, from the batches of an epoch on one rank.
+def total_steps(trainer: pl.Trainer, batches: int) -> float:
+    """Optimiser steps of the whole training, from the batches of an epoch on one rank; infinite where nothing ends it.
 
     Lightning's own estimate sets up the batches before it restores a checkpoint, and so at the wrong place.
     """
     limit = trainer.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    steps = math.ceil(batches / trainer.accumulate_grad_batches) * max(trainer.max_epochs or 1, 1)
-    return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
+    an_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+    epochs = trainer.max_epochs
+    of_epochs = math.inf if epochs is None or epochs < 0 else an_epoch * max(epochs, 1)
+    return min(of_epochs, math.inf if trainer.max_steps < 0 else trainer.max_steps)
 
 
 def _explain_non_finite(losses: Tensor, batch: Batch) -> str:
@@ -218,8 +234,11 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
         raise ConfigError(f"optimizer: {config.name} does not take these options: {error}") from error
 
 
-def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
-    """Lightning's description of the learning-rate schedule over so many optimiser steps."""
+def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, steps: float) -> dict[str, Any]:
+    """Lightning's description of the learning-rate schedule over so many optimiser steps.
+
+    Raises ConfigError for a schedule over all steps where there is no end of them.
+    """
     if config.name == "reduce_on_plateau":
         plateau = ReduceLROnPlateau(
             optimizer, factor=config.factor, patience=config.patience, threshold=LEAST, threshold_mode="abs"
@@ -227,6 +246,11 @@ def build_schedule(config: ScheduleConfig, optimizer: torch.optim.Optimizer, ste
         # Stepped after each validation by the module: Lightning skips it in an epoch that was resumed midway. It only
         # keeps the state in its checkpoints.
         return {"scheduler": plateau, "monitor": "valid_rank", "frequency": sys.maxsize}
+    if math.isinf(steps):
+        raise ConfigError(
+            f"schedule.name: found {config.name}, which goes over all steps, and a training without an end; wanted "
+            "trainer.max_epochs, trainer.max_steps or the schedule reduce_on_plateau"
+        )
     warmup = max(1, round(config.warmup * steps))
 
     def share_of_peak(step: int) -> float:

@@ -21,6 +21,8 @@ from asr.settings import build, require
 from asr.text.tokenizer import TokenizerConfig
 from asr.training.losses import LossConfig
 
+MAX_EPOCHS = 30  # where a recipe says neither epochs nor steps
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -40,7 +42,7 @@ class ScheduleConfig:
     warmup: float = 0.1  # share of all steps over which the rate rises (not reduce_on_plateau)
     final: float = 0.01  # last rate, as a share of the peak (warmup_cosine, one_cycle)
     factor: float = 0.5  # reduce_on_plateau: times this ...
-    patience: int = 3  # ... after so many validations without a better WER (language models: perplexity)
+    patience: int = 3  # ... after so many validations without a lower rank (asr.training.ranking)
 
     def __post_init__(self) -> None:
         require(
@@ -59,15 +61,38 @@ class RunConfig:
     seed: int = 1
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    early_stopping: int = 0  # stop after so many validations without a better WER (perplexity); 0: never
+    early_stopping: int = 0  # stop after so many validations without a lower rank (asr.training.ranking); 0: never
     average_best: int = 5  # the model folder holds the mean of this many best checkpoints
     checkpoint_steps: int = 1000  # also checkpoint after so many steps within an epoch
     trainer: dict[str, Any] = field(default_factory=dict)  # any argument of lightning's Trainer
+
+    def __post_init__(self) -> None:
+        require(
+            "",
+            (bool(self.name.strip(". ")) and not set(self.name) & set("/\\"), "name", repr(self.name),
+             "a name for the run, that can be a folder's"),
+            (0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295"),
+            (self.early_stopping >= 0, "early_stopping", self.early_stopping, "0 (never) or a number of validations"),
+            (self.average_best >= 1, "average_best", self.average_best, "at least 1"),
+            (self.checkpoint_steps >= 1, "checkpoint_steps", self.checkpoint_steps, "at least 1"),
+        )  # fmt: skip
 
     @property
     def folder(self) -> Path:
         """Where the run is written."""
         return Path(self.output or f"runs/{self.name}")
+
+    @property
+    def checkpoints(self) -> Path:
+        """The run's folder of checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def max_epochs(self) -> int:
+        """Of the whole training; -1: as many as the steps take."""
+        default = MAX_EPOCHS if self.trainer.get("max_steps", -1) == -1 else -1
+        found = self.trainer.get("max_epochs")
+        return default if found is None else int(found)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The run's folder holds recipe.yaml (resolved), checkpoints/, csv/ and tensorboar
 language model's folder) and results.json.
 """
 
+import hashlib
 import json
 import platform
 from collections.abc import Iterable, Sequence
@@ -25,10 +26,11 @@ from asr.lm.sentences import read_sentences
 from asr.settings import require
 from asr.text import build_tokenizer
 from asr.text.tokenizer import Tokenizer, TokenizerConfig
+from asr.training.checkpoints import origin_of
 from asr.training.module import RunDataModule, RunModule
 from asr.training.ranking import rank
 from asr.training.recipe import RunConfig, to_yaml
-from asr.training.run import build_trainer, choose_weights, kept, quiet_lightning, start, write_recipe
+from asr.training.run import build_trainer, choose_weights, fit, go_on, kept, quiet_lightning, start, write_recipe
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class RecurrentLMRecipe(RunConfig):
     model: RecurrentLMConfig = field(default_factory=RecurrentLMConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.tokenizer.kind == "phones":
             raise ConfigError("tokenizer.kind: found phones, wanted characters or subwords: texts are written in words")
 
@@ -109,6 +112,10 @@ class SentenceDataset(Dataset[tuple[int, np.ndarray]]):
         """Every sentence once."""
         return [Item(i, epoch, 1.0) for i in range(len(self))]
 
+    def digest(self) -> str:
+        """Of all sentences in their order."""
+        return hashlib.sha256(self.ids.tobytes() + self.ends.tobytes()).hexdigest()
+
     def __getitem__(self, item: Item) -> tuple[int, np.ndarray]:
         start = self.ends[item.row - 1] if item.row else 0
         return item.row, self.ids[start : self.ends[item.row]]
@@ -151,8 +158,7 @@ class RecurrentLMModule(RunModule):
         loss = -log_probs.sum() / batch.num_targets.sum()
         if not torch.isfinite(loss):
             raise DataError(
-                f"the loss is {loss.item()}: the learning rate is too high; the last checkpoint is kept: resume from "
-                "it with a lower optimizer.lr"
+                f"the loss is {loss.item()}: the learning rate is too high; train again with a lower optimizer.lr"
             )
         return loss.float()
 
@@ -185,14 +191,15 @@ def train(recipe: RecurrentLMRecipe, resume: bool = False) -> Result | None:
 
     Raises ConfigError, TextError and DataError for recipes and texts that cannot be trained.
     """
-    checkpoint = start(recipe, resume)
+    found = start(recipe, resume)
     run = prepare(recipe)
     model = run.model
-    write_recipe(recipe)
     module = RecurrentLMModule(recipe, model)
-    with quiet_lightning():
-        trainer = build_trainer(recipe, module.metric)
-        trainer.fit(module, SentenceDataModule(recipe, run.train_set, run.valid_set), ckpt_path=checkpoint)
+    module.origin = origin_of(recipe, model.tokenizer.tokens, run.train_set.digest(), run.valid_set.digest())
+    if found:
+        go_on(recipe, found, module.origin)
+    write_recipe(recipe)
+    trainer = fit(recipe, module, SentenceDataModule(recipe, run.train_set, run.valid_set), found)
     if not trainer.is_global_zero:
         return None
     folder = recipe.folder

@@ -4,8 +4,10 @@ The run's folder holds recipe.yaml (resolved), excluded.tsv (utterances left out
 tensorboard/ logs, learning_curve.png, model/ (the model folder) and results.json.
 """
 
+import hashlib
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,11 +29,23 @@ from asr.evaluation.evaluate import Evaluation, evaluate
 from asr.model.ctc_model import CTCModel
 from asr.model.features import GlobalStatistics
 from asr.text import build_tokenizer
-from asr.training.callbacks import EpochLines, LastCheckpoint, LearningCurve, Patience, RunProgressBar, SampleHypotheses
+from asr.training.callbacks import EpochLines, LearningCurve, Patience, RunProgressBar, SampleHypotheses
 from asr.training.card import model_card
+from asr.training.checkpoints import (
+    LAST,
+    BestCheckpoints,
+    Found,
+    LastCheckpoint,
+    Origin,
+    find,
+    is_begun,
+    origin_of,
+    read,
+    refuse_changes,
+)
 from asr.training.crf import token_trigram
 from asr.training.losses import ctc_losses
-from asr.training.module import SpeechDataModule, SpeechModule
+from asr.training.module import RunDataModule, RunModule, SpeechDataModule, SpeechModule
 from asr.training.ranking import error_rates, metric_of, rank
 from asr.training.recipe import RecipeConfig, RunConfig, to_yaml
 from asr.training.rows import Excluded, Rows, check_references, read_rows, split_usable, without_loss
@@ -52,18 +66,31 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
 
     Raises ConfigError and DataError for recipes and data that cannot be trained, before training where it can be known.
     """
-    checkpoint = start(recipe, resume)
+    found = start(recipe, resume)
     run = prepare(recipe)
-    _write_start(recipe, run)
-    if recipe.features.cmvn == "global" and not resume:
-        measure_cmvn(run.model, run.train_set, recipe.data.max_batch_seconds)
     module = speech_module(recipe, run)
-    with quiet_lightning():
-        trainer = build_trainer(recipe, module.metric)
-        trainer.fit(module, SpeechDataModule(recipe, run.train_set, run.valid_set), ckpt_path=checkpoint)
+    if found:
+        go_on(recipe, found, module.origin)
+    _write_start(recipe, run)
+    if recipe.features.cmvn == "global" and not found:
+        measure_cmvn(run.model, run.train_set, recipe.data.max_batch_seconds)
+    trainer = fit(recipe, module, SpeechDataModule(recipe, run.train_set, run.valid_set), found)
     if not trainer.is_global_zero:
         return None
     return finish(recipe, trainer, run, module.metric)
+
+
+def fit(recipe: RunConfig, module: RunModule, batches: RunDataModule, found: Found | None) -> pl.Trainer:
+    """Train the module, from the checkpoint found on; return the Trainer with which it was done."""
+    with quiet_lightning():
+        trainer = build_trainer(recipe, module.metric)
+        trainer.fit(module, batches, ckpt_path=recipe.checkpoints / LAST if found else None)
+    if found and trainer.global_step == found.step and trainer.is_global_zero:
+        print(
+            f"nothing was left to train after {found.epoch} epochs, {found.step} steps; to go on, allow more of what "
+            "ended it: trainer.max_epochs, max_steps or max_time, or early_stopping"
+        )
+    return trainer
 
 
 @dataclass(frozen=True)
@@ -100,24 +127,52 @@ def speech_module(recipe: RecipeConfig, run: Prepared) -> SpeechModule:
     """What trains the model, with the trigram of the training texts where the loss wants one. Raises ConfigError."""
     tokenizer = run.model.tokenizer
     trigram = token_trigram(run.train_set.tokens, tokenizer.vocab_size) if recipe.loss.crf else None
-    return SpeechModule(recipe, run.model, trigram, metric_of(tokenizer, run.valid_set.references))
+    module = SpeechModule(recipe, run.model, trigram, metric_of(tokenizer, run.valid_set.references))
+    module.origin = origin_of(recipe, tokenizer.tokens, _digest(run.train_set), _digest(run.valid_set))
+    return module
 
 
-def start(recipe: RunConfig, resume: bool) -> Path | None:
+def _digest(dataset: SpeechDataset) -> str:
+    """Of all that makes the examples, but for the places where their files are."""
+    digest = hashlib.sha256()
+    for row, tokens in zip(dataset.utterances, dataset.tokens, strict=True):
+        digest.update(repr((row.id, row.offset, row.duration, tokens)).encode())
+    return digest.hexdigest()
+
+
+def start(recipe: RunConfig, resume: bool) -> Found | None:
     """Seed the run, and find the checkpoint that it resumes from.
 
     Raises ConfigError where there is none to resume from, or one that a fresh run would write over.
     """
-    last = recipe.folder / "checkpoints" / "last.ckpt"
-    if resume and not last.is_file():
-        raise ConfigError(f"{last}: nothing to resume: no such checkpoint")
-    if not resume and last.is_file():
+    found = None
+    if resume:
+        found, problem = find(recipe.checkpoints)
+        if problem:
+            rank_zero_only(print)(f"{problem}; going on from {found.path}, {found.step} steps", file=sys.stderr)
+    elif is_begun(recipe.checkpoints):
         raise ConfigError(
             f"{recipe.folder}: holds a run already: continue it with --resume, or choose another --output"
         )
     pl.seed_everything(recipe.seed, verbose=False)
     torch.set_float32_matmul_precision("high")  # TensorFloat-32 where a GPU has it
-    return last if resume else None
+    return found
+
+
+def go_on(recipe: RunConfig, found: Found, origin: Origin) -> None:
+    """Make sure that the recipe goes on with what was begun, and that the checkpoint found is the last.
+
+    Raises ConfigError, before anything is written.
+    """
+    refuse_changes(found.path, found.origin, origin)
+    epochs = recipe.max_epochs
+    if 0 <= epochs < found.epoch:
+        raise ConfigError(f"trainer.max_epochs: found {epochs}, wanted at least the {found.epoch} trained already")
+    if found.path.name != LAST:
+        _replace(found.path, recipe.checkpoints / LAST)
+
+
+_replace = rank_zero_only(os.replace)
 
 
 def check(recipe: RecipeConfig) -> str:
@@ -201,11 +256,8 @@ def build_trainer(recipe: RunConfig, metric: str = "valid_wer") -> pl.Trainer:
     """Lightning's Trainer with the recipe's own settings over this project's defaults; metric: see RunModule."""
     folder = recipe.folder
     callbacks: list[pl.Callback] = [
-        ModelCheckpoint(
-            folder / "checkpoints", f"epoch{{epoch:03d}}-{metric.removeprefix('valid_')}{{{metric}:.4f}}",
-            monitor="valid_rank", save_top_k=recipe.average_best, save_weights_only=True, auto_insert_metric_name=False,
-        ),
-        LastCheckpoint(folder / "checkpoints" / "last.ckpt", recipe.checkpoint_steps),
+        BestCheckpoints(recipe.checkpoints, metric, recipe.average_best),
+        LastCheckpoint(recipe.checkpoints, recipe.checkpoint_steps),
         LearningRateMonitor("step"),
         SampleHypotheses(),
         LearningCurve(folder),
@@ -215,7 +267,7 @@ def build_trainer(recipe: RunConfig, metric: str = "valid_wer") -> pl.Trainer:
     if recipe.early_stopping:
         callbacks.append(Patience(recipe.early_stopping))
     defaults: dict[str, Any] = {
-        "max_epochs": 30, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "enable_progress_bar": bar,
+        "max_epochs": recipe.max_epochs, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "enable_progress_bar": bar,
     }  # fmt: skip
     if torch.cuda.is_available():
         defaults["precision"] = "bf16-mixed"
@@ -258,6 +310,7 @@ class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the co
         ".*LeafSpec.*is deprecated.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Found .* module.* in eval mode.*",
+        ".*Please add the following callbacks.*",  # a resumed run may do without early stopping, or a limit of time
         ".*when logging on epoch level in distributed setting.*",  # each rank has gathered all and logs the same
         ".*your dataloader is not resumable.*",  # BucketBatchSampler's `position` resumes it exactly
     )
@@ -320,15 +373,16 @@ def choose_weights(
     checkpoint = trainer.checkpoint_callback
     assert isinstance(checkpoint, ModelCheckpoint)
     ranked = sorted(checkpoint.best_k_models, key=lambda path: float(checkpoint.best_k_models[path]))
+    weights = [state for path in ranked if (state := _weights(Path(path)))]
     model.to(trainer.strategy.root_device).eval()
-    if ranked:
-        model.load_state_dict(average([_weights(Path(path)) for path in ranked]))
+    if weights:
+        model.load_state_dict(average(weights))
     save()
     scored = score()
-    if len(ranked) > 1:
+    if len(weights) > 1:
         # A mean of networks far apart can be worse than the best of them: validation decides.
         averaged = {name: value.clone() for name, value in model.state_dict().items()}
-        model.load_state_dict(_weights(Path(ranked[0])))
+        model.load_state_dict(weights[0])
         single = score()
         if rank_of(single) < rank_of(scored):
             return single
@@ -337,7 +391,12 @@ def choose_weights(
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    """The model's in a checkpoint; none, and a word about it, where that is damaged."""
+    try:
+        state = read(path)["state_dict"]
+    except ConfigError as error:
+        print(f"{error}; the mean is of the others", file=sys.stderr)
+        return {}
     return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
 
 
