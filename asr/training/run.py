@@ -323,25 +323,40 @@ class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the co
 
 
 def finish(recipe: RecipeConfig, trainer: pl.Trainer, run: Prepared, metric: str) -> Result:
-    """Average the best checkpoints, score the validation set and once the test set, write the model folder."""
-    folder, model = recipe.folder, run.model
-    count, seconds = len(run.train_set), float(run.train_set.seconds.sum())
+    """Choose the weights, score the validation set and once the test set, write the model folder and results.json."""
+    model, rows = run.model, run.rows
+    with kept(recipe.folder / "model"):
+        valid = choose_weights(
+            trainer,
+            model,
+            lambda: evaluate(model, rows.valid),
+            lambda scored: _rank_of(scored, recipe, metric),
+            lambda: _save_model(recipe, run),
+        )
+        _save_model(recipe, run, valid)
+        test = evaluate(model, rows.test) if rows.test else None
+    _save_model(recipe, run, valid, test)
+    _write_results(recipe.folder, valid, test)
+    return Result(recipe.folder, recipe.folder / "model", valid, test)
 
-    def rank_of(scored: Evaluation) -> float:
-        # CTC-CRF is not to be judged greedily: there the mean stays.
-        return 0.0 if recipe.loss.crf else rank(*error_rates(metric, scored.references, scored.texts).values())
 
-    def write(valid: Evaluation | None = None, test: Evaluation | None = None) -> None:
-        model.save(folder / "model", model_card(recipe, model, {"validation": valid, "test": test}, count, seconds))
+def _rank_of(scored: Evaluation, recipe: RecipeConfig, metric: str) -> float:
+    """Lower is better. CTC-CRF is not to be judged greedily: there all are alike, and the mean of checkpoints stays."""
+    return 0.0 if recipe.loss.crf else rank(*error_rates(metric, scored.references, scored.texts).values())
 
-    with kept(folder / "model"):
-        valid = choose_weights(trainer, model, lambda: evaluate(model, run.rows.valid), rank_of, write)
-        write(valid)
-        test = evaluate(model, run.rows.test) if run.rows.test else None
-    write(valid, test)
+
+def _save_model(
+    recipe: RecipeConfig, run: Prepared, valid: Evaluation | None = None, test: Evaluation | None = None
+) -> None:
+    """The model folder; its card tells what has been scored so far."""
+    scores = {"validation": valid, "test": test}
+    seconds = float(run.train_set.seconds.sum())
+    run.model.save(recipe.folder / "model", model_card(recipe, run.model, scores, len(run.train_set), seconds))
+
+
+def _write_results(folder: Path, valid: Evaluation, test: Evaluation | None) -> None:
     results = {"valid": valid.to_dict(), "test": test.to_dict() if test else None}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return Result(folder, folder / "model", valid, test)
 
 
 Scored = TypeVar("Scored")
