@@ -182,7 +182,7 @@ class BeamDecoder(Decoder):
         words = self.vocabulary
         graph = build_graph(words.spellings, len(words.labels))
         spelling = Spelling.of(self.tokenizer)
-        if words.of_words and spelling.letters and unknown_score is not None:
+        if words.of_words and spelling.first and unknown_score is not None:
             counts = np.ones(self.tokenizer.vocab_size)  # no letter is impossible
             np.add.at(counts, np.concatenate([tokens for _, tokens in words.spellings]), 1)
             graph = add_unknown(graph, spelling, np.log(counts / counts.sum()), unknown_score)
