@@ -118,6 +118,14 @@ def test_live_waits_no_longer_than_max_seconds_and_forgets_silence() -> None:
         assert len(segmenter.waveform) <= 10.1 * RATE
 
 
+def test_live_takes_blocks_shorter_than_its_measurements_and_an_empty_recording() -> None:
+    waveform = say("BAD CAB", 0, 0)
+    segmenter = Segmenter(RATE, live=True)
+    found = [*segmenter.push(waveform[:3]), *segmenter.push(waveform[3:]), *segmenter.finish()]
+    np.testing.assert_array_equal(np.concatenate([piece.waveform for piece in found]), waveform)
+    assert Segmenter(RATE, live=True).finish() == []
+
+
 def test_max_seconds_shorter_than_two_overlaps_are_refused() -> None:
     with pytest.raises(ConfigError, match="max_seconds: found 5, wanted at least 8"):
         Segmenter(RATE, 5.0)

@@ -142,24 +142,30 @@ class Segmenter:
         return [(half + int(np.argmin(_smooth(self.levels, _hops(SHORT_PAUSE))[half:])), 0.0)]
 
     def _at_pauses(self, ended: bool) -> list[tuple[int, float]]:
-        """Where to cut, and seconds of pause there.
+        """Where to cut, and seconds of pause there. `ended`: a pause at the end of what there is need not be waited
+        for; without it, speech may follow, or more of the pause."""
+        pauses = self._pauses(LIVE_PAUSE if self.live else PAUSE)
+        if pauses and not ended and pauses[-1][0] > 0 and pauses[-1][1] == len(self.levels):
+            pauses.pop()
+        return [(hop, (stop - first) * HOP) for first, stop in pauses for hop in self._cuts_of(first, stop)]
 
-        That is in the middle of a pause, or, if it is long, `EDGE` after its beginning and before its end. What goes
-        before the first and after the last speech is a pause with one end; `ended`: one need not wait for the other.
+    def _cuts_of(self, first: int, stop: int) -> list[int]:
+        """The hops at which a pause is cut: its middle, or, if it is long, `EDGE` from the speech on either side.
+
+        Before the recording's first pause and after its last there may be no speech, and then nothing is cut off.
         """
-        cuts: list[tuple[int, float]] = []
-        count, edge = len(self.levels), _hops(EDGE)
-        for first, stop in self._pauses(LIVE_PAUSE if self.live else PAUSE):
-            if stop == count and first > 0 and not ended:
-                continue
-            at = [(first + stop) // 2] * (first > 0 and (stop < count or self.live))
-            if stop - first >= 2 * edge:
-                at = [first + edge] * (first > 0) + [stop - edge] * (first == 0 or stop < count)
-            cuts += [(hop, (stop - first) * HOP) for hop in at]
-        return cuts
+        leading, trailing = first == 0, stop == len(self.levels)
+        edge = _hops(EDGE)
+        if stop - first < 2 * edge:
+            return [] if leading or (trailing and not self.live) else [(first + stop) // 2]
+        after_speech = [] if leading else [first + edge]
+        before_speech = [] if trailing and not leading else [stop - edge]
+        return after_speech + before_speech
 
     def _pauses(self, seconds: float) -> list[tuple[int, int]]:
         """The pauses of at least `seconds`: first hop, and the one after the last."""
+        if not len(self.levels):
+            return []
         levels = _smooth(np.concatenate([self.past, self.levels]), SMOOTH)
         recent = np.sort(levels[-max(self.max_hops, len(self.levels)) :])
         loud = recent[max(0, len(recent) - _hops(LOUD))]
