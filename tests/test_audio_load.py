@@ -167,7 +167,7 @@ def test_part_of_a_file(stereo: Path) -> None:
 
 @pytest.mark.parametrize("offset", [0.5, 62.0])
 def test_part_of_an_mp3_is_exact(tmp_path: Path, capfd: pytest.CaptureFixture, offset: float) -> None:
-    """libmpg123's seek gives silence where a frame needs bits of an earlier one."""
+    """A frame needs bits of earlier ones."""
     path = tmp_path / "tone.mp3"
     soundfile.write(path, tone(seconds=64), RATE)
     whole = load_audio(path)[0]
@@ -175,8 +175,7 @@ def test_part_of_an_mp3_is_exact(tmp_path: Path, capfd: pytest.CaptureFixture, o
     for first in (offset, offset + 0.111):
         part = load_audio(path, offset=first, duration=0.5)[0]
         np.testing.assert_allclose(part, whole[round(first * RATE) :][: len(part)], atol=1e-4)
-    if offset < sound_file.NO_SEEK:
-        assert not capfd.readouterr().err  # nor does it spoil the terminal
+    assert not capfd.readouterr().err  # nor does it spoil the terminal
 
 
 def test_seeking_does_not_decode_what_comes_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +256,7 @@ def test_samples_that_are_no_numbers(tmp_path: Path, value: float) -> None:
     waveform[RATE // 2] = value
     path = tmp_path / "broken.wav"
     soundfile.write(path, waveform, RATE, subtype="FLOAT")
-    with pytest.raises(AudioError, match=r"broken.wav: holds samples that are NaN or infinite"):
+    with pytest.raises(AudioError, match=r"broken.wav: holds samples that are NaN, infinite"):
         load_audio(path)
     assert len(load_audio(path, duration=0.4)[0]) == 6_400  # the part before is whole
 
@@ -387,7 +386,7 @@ def test_cut_and_impossible_parts_elsewhere(tmp_path: Path, elsewhere: str, name
         load_audio(cut(path))
     with pytest.raises(AudioError, match=rf"{name}: truncated: 9.00 s were expected"):
         load_audio(path, offset=1, duration=8)
-    with pytest.raises(AudioError, match=rf"{name}: no audio samples from 7 s on"):
+    with pytest.raises(AudioError, match=rf"{name}: lasts 3.\d\d s, so there is nothing at 7 s"):
         load_audio(path, offset=7)
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from asr.audio.reader import Report
 from asr.audio.sound_file import open_sound
 from asr.errors import AudioError
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says."""
+    """What is known of a file."""
 
     sample_rate: int  # Hz
     num_samples: int  # of one channel
@@ -28,13 +29,16 @@ class AudioInfo:
         return self.num_samples / self.sample_rate
 
 
-def read_info(path: Path | str) -> AudioInfo:
-    """Read a file's header; it is decoded only where that does not tell the length (raw AAC, MP3 without its tag).
+def read_info(path: Path | str, *, track: int | None = None, report: Report | None = None) -> AudioInfo:
+    """How long a file is; it is decoded only where its structure does not tell (raw AAC, FLAC from a pipe).
 
-    Raises AudioError where the file is missing, empty, shorter than its header says, or not audio.
+    Raises AudioError where the file is missing, empty or not audio, and, without `report`, where it is known without
+    decoding that it is damaged or shorter than its header says.
     """
-    with open_sound(path) as sound:
-        samples = sum(map(len, sound.blocks())) if sound.num_samples is None else sound.num_samples
+    with open_sound(path, track) as sound:
+        for notice in sound.notices:
+            (report or sound.refuse)(notice)
+        samples = sum(map(len, sound.blocks(report=report))) if sound.num_samples is None else sound.num_samples
         if not samples:
             raise AudioError(f"{path}: the file holds no audio samples")
         return AudioInfo(sound.sample_rate, samples, sound.num_channels)
@@ -47,15 +51,18 @@ def load_audio(
     offset: float = 0.0,
     duration: float | None = None,
     channel: int | None = None,
+    track: int | None = None,
+    report: Report | None = None,
 ) -> tuple[np.ndarray, int]:
     """Decode a file, or `duration` seconds of it from `offset` on: waveform (S,) float32, mono, and its rate in Hz.
 
-    Channels are averaged unless one (0 is the first) is chosen. With `sample_rate` the waveform is resampled to it.
-    Raises AudioError naming the file where it is missing, empty, truncated, damaged, not audio, or lacks the channel or
-    the part asked for.
+    Channels are averaged unless one (0 is the first) is chosen; of several sound tracks the main one is read, unless
+    one is chosen. With `sample_rate` the waveform is resampled to it. With `report`, which is given a notice of each
+    damage, what cannot be read is silence. Raises AudioError naming the file where it is missing, empty, not audio, or
+    lacks the channel, the track or the part asked for, and, without `report`, where it is truncated or damaged.
     """
-    with open_sound(path) as sound:
-        blocks, rate = list(sound.blocks(channel, offset, duration)), sound.sample_rate
+    with open_sound(path, track) as sound:
+        blocks, rate = list(sound.blocks(channel, offset, duration, report)), sound.sample_rate
     if not blocks:
         problem = f"no audio samples from {offset:g} s on" if offset else "the file holds no audio samples"
         raise AudioError(f"{path}: {problem}")

@@ -1,46 +1,31 @@
-"""Sound files in blocks of samples, whoever decodes them.
+"""Sound files on a time line: blocks of mono samples, whoever decodes them.
 
-libsndfile reads WAV, FLAC, OGG/Vorbis, Opus, MP3, AIFF, NIST SPHERE and more; m4a, mp4, webm and the like go through
-PyAV or, where that is not installed, the ffmpeg program.
-
-A file that holds less than its header says was cut, in a download for example: it gives an error, not a shorter
-waveform. Formats that say nothing of their length (raw AAC, IRCAM, an MP3 without its first tag) cannot be checked.
+libsndfile is asked first; what it does not read (m4a, mp4, webm and the like) goes through PyAV or, where that is not
+installed, the ffmpeg program. What is damaged is silence, and told; see `asr.audio.reader`.
 """
 
-import importlib.util
-import json
 import math
-import re
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-import soundfile
 
+from asr.audio.ffmpeg_program import FfmpegReader, has_ffmpeg
+from asr.audio.files import open_file
+from asr.audio.libsndfile import LibsndfileReader, NotReadable
+from asr.audio.pyav import AvReader, has_av
+from asr.audio.reader import ROUNDING, Notice, Reader, Report, shortened
 from asr.errors import AudioError
 
-BLOCK = 1 << 17  # samples of all channels together in a block
-RATES = (1_000, 1_000_000)  # Hz; others are damaged headers, and would be resampled to hours
-ROUNDING = 0.25  # seconds by which compressed formats and other people's tools may misjudge a length
-MP3_LEAD = 1.0  # seconds of MP3 to decode before a part: libmpg123's first frames after seeking are silent
-NO_SEEK = 60.0  # seconds of MP3 that are decoded rather than skipped: seeking is noisy, on the terminal, and inexact
-PAGE = 1 << 16  # bytes: no Ogg page is longer
+BLOCK = 1 << 17  # samples of all channels together in a block, at most
+LOUDEST = 2.0**33  # full scale is 1, or 2**31 where integers were written as floats: beyond it are no samples
+CANCELLED = 0.1  # share of the power that unrelated channels keep when they are mixed; less is opposite phase
 
-# libsndfile's log of a header whose chunk of samples is larger than the file.
-TOO_SHORT = re.compile(r"^ *(?:data|SSND|BODY|riff|Riff size|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
-HEADER_SIZE = 64  # bytes; some recorders count the header too
-UNKNOWN_SIZE = 0x7FFF0000  # bytes or more are said by programs that wrote to a pipe and could not know
-SPHERE_LENGTH = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
-SAY_THEIR_LENGTH = {"mov", "matroska", "asf"}  # ffmpeg's names; of other formats it guesses the length from the size
-
-Blocks = Generator[np.ndarray, None, None]
-"""(S, channels) float32."""
+# Formats without a header, by their names' endings.
+HEADERLESS = {".raw", ".pcm", ".vox", ".gsm", ".au", ".snd", ".ul", ".al"}
 
 
 @dataclass(frozen=True)
@@ -48,19 +33,43 @@ class SoundFile:
     """An open sound file."""
 
     path: Path
-    sample_rate: int  # Hz
-    num_channels: int
-    num_samples: int | None  # of one channel; None where the header does not tell
-    decode: Callable[[int, int | None], tuple[int, Blocks]]
-    """(first sample wanted, the one after the last) -> a sample not after the first, and the blocks from it on."""
+    reader: Reader
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self.reader.sample_rate
+
+    @property
+    def num_channels(self) -> int:
+        return self.reader.num_channels
+
+    @property
+    def num_samples(self) -> int | None:
+        """Of one channel; None where that is not known without decoding."""
+        return self.reader.num_samples
+
+    @property
+    def notices(self) -> Sequence[Notice]:
+        """What is known to be wrong without decoding."""
+        return self.reader.notices
+
+    def refuse(self, notice: Notice) -> None:
+        """A report: raises AudioError for damage."""
+        if notice.damage:
+            raise AudioError(f"{self.path}: {notice}")
 
     def blocks(
-        self, channel: int | None = None, offset: float = 0.0, duration: float | None = None
+        self,
+        channel: int | None = None,
+        offset: float = 0.0,
+        duration: float | None = None,
+        report: Report | None = None,
     ) -> Iterator[np.ndarray]:
         """The file, or `duration` seconds of it from `offset` on: blocks (S,) float32, mono.
 
-        Channels are averaged unless one (0 is the first) is chosen. Raises AudioError where the channel or the part is
-        not there; where the file is damaged or shorter than its header says, after the blocks before that.
+        Channels are averaged unless one (0 is the first) is chosen. What is damaged is silence and reported; without
+        `report` it is an error. Raises AudioError where the channel or the part is not there, or nothing can be read.
         """
         path, rate = self.path, self.sample_rate
         if not (math.isfinite(offset) and offset >= 0 and (duration is None or duration > 0)):
@@ -69,239 +78,134 @@ class SoundFile:
             )
         if channel is not None and not 0 <= channel < self.num_channels:
             raise AudioError(f"{path}: has {self.num_channels} channel(s), no channel {channel} (the first is 0)")
-        if not RATES[0] <= rate <= RATES[1]:
-            raise AudioError(
-                f"{path}: not audio, or damaged: the header says {rate} Hz, wanted {RATES[0]} to {RATES[1]}"
-            )
         start = round(offset * rate)
         stop = None if duration is None else start + max(1, round(duration * rate))
-        place, decoded = self.decode(start, stop)
-        with closing(decoded):
-            for block in decoded:
-                part = block[max(0, start - place) : None if stop is None else stop - place]
-                place += len(block)
-                if len(part):
-                    yield _mono(path, part, channel)
-                if stop is not None and place >= stop:
+        known = self.num_samples
+        if known is not None and start >= known > 0:
+            raise AudioError(f"{path}: lasts {known / rate:.2f} s, so there is nothing at {start / rate:g} s")
+        part = _Part(self, start, stop, report or self.refuse)
+        return part.mono(channel)
+
+
+class _Part:
+    """A part of a sound file, while it is read."""
+
+    def __init__(self, sound: SoundFile, start: int, stop: int | None, report: Report):
+        self.sound, self.start, self.stop = sound, start, stop
+        self.rate = sound.sample_rate
+        self.size = max(1, min(self.rate, BLOCK // sound.num_channels))
+        self.forward = report
+        self.lost_until = 0.0  # seconds
+        self.read = 0  # samples that were there
+        self.told = False
+
+    def report(self, notice: Notice) -> None:
+        if notice.lost:
+            start, stop = notice.lost
+            if stop * self.rate < self.start or (self.stop is not None and start * self.rate >= self.stop):
+                return
+            self.lost_until = max(self.lost_until, stop)
+        self.forward(notice)
+
+    def mono(self, channel: int | None) -> Iterator[np.ndarray]:
+        """Blocks (S,)."""
+        for notice in self.sound.notices:
+            self.report(notice)
+        place = self.start
+        for block in self._blocks():
+            yield self._mixed(block, channel, place)
+            place += len(block)
+        wanted = self.sound.num_samples if self.stop is None else self.stop
+        end = max(place, round(self.lost_until * self.rate))
+        if place > self.start and not self.read:
+            raise AudioError(f"{self.sound.path}: damaged audio: nothing of it can be read")
+        if wanted is not None and place > self.start and (wanted - end) / self.rate > ROUNDING:
+            self.report(shortened(wanted / self.rate, place / self.rate))
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """(S, channels): a second each, from one full second to the next, however the reader gives them."""
+        kept: list[np.ndarray] = []
+        count, room = 0, self.size - self.start % self.size
+        for samples in self._gapless():
+            while len(samples):
+                kept.append(samples[: room - count])
+                count += len(kept[-1])
+                samples = samples[len(kept[-1]) :]
+                if count == room:
+                    yield np.concatenate(kept)
+                    kept, count, room = [], 0, self.size
+        if kept:
+            yield np.concatenate(kept)
+
+    def _gapless(self) -> Iterator[np.ndarray]:
+        """(S, channels): what there is from `start` to `stop`, with silence where there is nothing."""
+        place = self.start
+        with closing(self.sound.reader.chunks(self.start, self.stop, self.report)) as chunks:  # type: ignore[type-var]
+            for first, samples in chunks:
+                while first > place and (self.stop is None or place < self.stop):
+                    count = min(first, self.stop or first, place + self.size) - place
+                    yield np.zeros((count, samples.shape[1]), np.float32)
+                    place += count
+                samples = samples[max(0, place - first) : None if self.stop is None else max(0, self.stop - first)]
+                if len(samples):
+                    self.read += len(samples)
+                    yield samples
+                    place += len(samples)
+                if self.stop is not None and place >= self.stop:
                     return
-        wanted = self.num_samples if stop is None else stop
-        if wanted is not None and (wanted - place) / rate > ROUNDING:
-            raise AudioError(f"{path}: truncated: {wanted / rate:.2f} s were expected, {place / rate:.2f} s are there")
 
-
-def _mono(path: Path, block: np.ndarray, channel: int | None) -> np.ndarray:
-    """(S, channels) -> (S,). Raises AudioError for samples that are no numbers."""
-    if not np.isfinite(block).all():
-        raise AudioError(f"{path}: holds samples that are NaN or infinite: the file is damaged")
-    if channel is None and block.shape[1] > 1:
-        return block.mean(axis=1)
-    return np.ascontiguousarray(block[:, channel or 0])
+    def _mixed(self, block: np.ndarray, channel: int | None, place: int) -> np.ndarray:
+        """(S, channels) from sample `place` on -> (S,)."""
+        good = np.abs(block) < LOUDEST
+        if not good.all():
+            where = np.flatnonzero(~good.all(axis=1))
+            first, last = ((place + int(sample)) / self.rate for sample in (where[0], where[-1]))
+            self.read -= len(where)
+            self.report(Notice("holds samples that are NaN, infinite or too large for a sound", (first, last)))
+            block = np.where(good, block, np.float32(0))
+        if channel is not None or block.shape[1] == 1:
+            return np.ascontiguousarray(block[:, channel or 0])
+        mixed = block.mean(axis=1)
+        powers = np.square(block).mean(axis=0)
+        if np.square(mixed).mean() < CANCELLED / block.shape[1] * powers.mean():
+            loudest = int(np.argmax(powers > powers.max() / 2))
+            if not self.told:
+                self.told = True
+                problem = f"its channels cancel each other out (opposite phase), first at {place / self.rate:.2f} s"
+                self.report(Notice(f"{problem}: channel {loudest} is read there", damage=False))
+            return np.ascontiguousarray(block[:, loudest])
+        return mixed
 
 
 @contextmanager
-def open_sound(path: Path | str) -> Iterator[SoundFile]:
-    """Open a sound file. Raises AudioError where it is missing, empty, shorter than its header says, or not audio."""
+def open_sound(path: Path | str, track: int | None = None) -> Iterator[SoundFile]:
+    """Open a sound file; track: which of several sound tracks is read (0 is the first), by default the main one.
+
+    Raises AudioError where it is missing, empty, not audio, or lacks the track.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"{path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes)")
-    with ExitStack() as stack:
+    with open_file(path) as file:
+        yield SoundFile(path, _reader(file, path, track))
+
+
+def _reader(file: BinaryIO, path: Path, track: int | None) -> Reader:
+    try:
+        return LibsndfileReader(file, path, track)
+    except NotReadable as error:
         try:
-            file = stack.enter_context(_open(path))
-            sound = SoundFile(path, file.samplerate, file.channels, file.frames, partial(_decode, path, file))
-        except soundfile.LibsndfileError as error:
-            sound = _open_elsewhere(path, error)
-        yield sound
-
-
-# ------------------------------------------------------------------------------------------------------- libsndfile
-
-
-class _Sequential(soundfile.SoundFile):
-    """soundfile seeks after each block, to where it is: libmpg123 complains of that on the terminal."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _open(path: Path) -> soundfile.SoundFile:
-    """Open a file with libsndfile, whose LibsndfileError is raised where it cannot be; AudioError where it was cut."""
-    try:
-        file = _Sequential(path)
-    except TypeError:  # soundfile wants to be told the rate of a .raw file
-        file = None
-    # libsndfile takes any bytes for samples if the file's name ends in .au, .gsm or .vox.
-    if file is None or file.format == "RAW":
-        raise AudioError(
-            f"{path}: no header says at which rate and in which coding the samples are. If it is audio, give it one: "
-            "sox -t raw -r RATE -e signed -b 16 -c 1 IN out.wav"
-        )
-    problem = _cut_short(path, file)
-    if problem:
-        file.close()
-        raise AudioError(f"{path}: truncated: {problem}. Copy or download the file again")
-    if file.format == "MP3" and _can_decode_elsewhere() and not _says_length(path):
-        file.close()
-        raise soundfile.LibsndfileError(0, "its length can only be guessed: ")
-    return file
-
-
-def _decode(path: Path, file: soundfile.SoundFile, start: int, stop: int | None) -> tuple[int, Blocks]:
-    """See SoundFile.decode."""
-    rate = file.samplerate
-    if start >= file.frames > 0:
-        raise AudioError(f"{path}: lasts {file.frames / rate:.2f} s, so there is nothing at {start / rate:g} s")
-    if not soundfile.SoundFile.seekable(file) or (file.format == "MP3" and start < NO_SEEK * rate):
-        begin = 0
-    else:
-        begin = max(0, start - round(MP3_LEAD * rate)) if file.format == "MP3" else start
-
-    def blocks() -> Blocks:
-        left = (file.frames if stop is None else stop) - begin
-        try:
-            if begin:
-                file.seek(begin)
-            while left > 0:
-                block = file.read(min(left, max(1, BLOCK // file.channels)), dtype="float32", always_2d=True)
-                if not len(block):
-                    break
-                left -= len(block)
-                yield block
-        except soundfile.LibsndfileError as error:
-            raise AudioError(f"{path}: damaged audio: {error}") from error
-
-    return begin, blocks()
-
-
-def _cut_short(path: Path, file: soundfile.SoundFile) -> str:
-    """Says so if the header announces more than the file holds: libsndfile would read what is there, silently."""
-    if file.format == "OGG":
-        with path.open("rb") as raw:
-            raw.seek(max(0, path.stat().st_size - PAGE))
-            page = raw.read()
-        page = page[max(0, page.rfind(b"OggS")) :]
-        # A page's header is 27 bytes (RFC 3533), the last of which counts the segments whose lengths follow.
-        lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
-        whole = len(page) > 26 and len(page) >= 27 + page[26] + sum(lengths)
-        return "" if whole else "the last Ogg page is not complete"
-    if file.format == "NIST":
-        with path.open("rb") as raw:
-            found = SPHERE_LENGTH.search(raw.read(1024))
-        claimed = int(found[1]) if found else 0
-        return f"the header says {claimed} samples, {file.frames} are there" if claimed > file.frames else ""
-    for claimed, there in TOO_SHORT.findall(file.extra_info):
-        if int(there) + HEADER_SIZE < int(claimed) < UNKNOWN_SIZE:
-            return f"the header says {claimed} bytes, {there} are there"
-    return ""
-
-
-def _says_length(path: Path) -> bool:
-    """Whether an MP3 file's first frame is the tag that tells its length; else libsndfile guesses, and stops there."""
-    with path.open("rb") as raw:
-        head = raw.read(10)
-        if head.startswith(b"ID3"):  # its length is in four bytes of seven bits
-            raw.seek(10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)))
-        else:
-            raw.seek(0)
-        frame = raw.read(4096)
-    return any(tag in frame for tag in (b"Xing", b"Info", b"VBRI"))
-
-
-# --------------------------------------------------------------------------------------------------- PyAV and ffmpeg
-
-
-def has_av() -> bool:
-    return importlib.util.find_spec("av") is not None
-
-
-def has_ffmpeg() -> bool:
-    return shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
-
-
-def _can_decode_elsewhere() -> bool:
-    return has_av() or has_ffmpeg()
-
-
-def _open_elsewhere(path: Path, error: Exception) -> SoundFile:
-    """What libsndfile cannot read, for the reason `error`; always decoded from its beginning."""
-    rate, channels, seconds = (_probe_with_av if has_av() else _probe_with_ffmpeg)(path, error)
-    samples = None if seconds is None else round(seconds * rate)
-    decode = partial(_decode_with_av, path) if has_av() else partial(_decode_with_ffmpeg, path, channels)
-    return SoundFile(path, rate, channels, samples, lambda start, stop: (0, decode()))
-
-
-def _probe_with_av(path: Path, error: Exception) -> tuple[int, int, float | None]:
-    """Rate in Hz, channels, and seconds if the header tells them."""
-    import av
-
-    try:
-        with av.open(str(path.absolute())) as container:
-            if not container.streams.audio:
-                raise AudioError(f"{path}: has no audio track")
-            stream = container.streams.audio[0]
-            seconds = None
-            if container.format.name.split(",")[0] in SAY_THEIR_LENGTH:
-                if stream.duration and stream.time_base:
-                    seconds = float(stream.duration * stream.time_base)
-                elif container.duration:
-                    seconds = container.duration / av.time_base
-            return stream.rate, stream.channels, seconds
-    except (av.FFmpegError, ValueError) as reason:
-        raise AudioError(f"{path}: not audio, or damaged: {getattr(reason, 'strerror', reason)}") from error
-
-
-def _decode_with_av(path: Path) -> Blocks:
-    import av
-
-    try:
-        with av.open(str(path.absolute())) as container:
-            resampler = av.AudioResampler(format="fltp")
-            for frame in container.decode(audio=0):
-                for part in resampler.resample(frame):
-                    yield part.to_ndarray().T
-    except (av.FFmpegError, ValueError) as error:
-        raise AudioError(f"{path}: damaged audio: {error}") from error
-
-
-def _probe_with_ffmpeg(path: Path, error: Exception) -> tuple[int, int, float | None]:
-    """Rate in Hz, channels, and seconds if the header tells them. Raises AudioError also where there is no ffmpeg."""
-    if not has_ffmpeg():
+            if has_av():
+                return AvReader(file, path, track)
+            if has_ffmpeg():
+                return FfmpegReader(file, path, track)
+        except AudioError:
+            if path.suffix.lower() not in HEADERLESS:
+                raise
+        if path.suffix.lower() in HEADERLESS:
+            raise AudioError(
+                f"{path}: no header says at which rate and in which coding the samples are. If it is audio, give it "
+                "one: sox -t raw -r RATE -e signed -b 16 -c 1 IN out.wav"
+            ) from error
         raise AudioError(
             f"{path}: not audio that libsndfile reads ({error}). For m4a, mp4, webm and the like install PyAV "
             "(pip install 'asr[av]') or the ffmpeg program"
         ) from error
-    wanted = "stream=sample_rate,channels,duration:format=format_name,duration"
-    command = ["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", wanted, "-of", "json"]
-    command.append(str(path.absolute()))
-    probe = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
-    found = json.loads(probe.stdout or "{}")
-    if probe.returncode or not found.get("streams"):
-        raise AudioError(f"{path}: not audio, or damaged: {_last_line(probe.stderr) or 'no audio track'}") from error
-    stream, container = found["streams"][0], found["format"]
-    seconds = stream.get("duration") or container.get("duration")
-    known = container["format_name"].split(",")[0] in SAY_THEIR_LENGTH
-    return int(stream["sample_rate"]), stream["channels"], float(seconds) if known and seconds else None
-
-
-def _decode_with_ffmpeg(path: Path, channels: int) -> Blocks:
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", str(path.absolute()), "-map", "a:0"]
-    # Messages go to a file: a pipe that nobody reads would fill and stop ffmpeg.
-    with (
-        tempfile.TemporaryFile() as messages,
-        subprocess.Popen([*command, "-f", "f32le", "-"], stdout=subprocess.PIPE, stderr=messages) as process,
-    ):
-        assert process.stdout
-        try:
-            while data := process.stdout.read(max(1, BLOCK // channels) * channels * 4):
-                yield np.frombuffer(data, dtype="<f4").reshape(-1, channels)
-        except GeneratorExit:  # nobody wants the rest
-            process.kill()
-            raise
-        if process.wait():
-            messages.seek(0)
-            raise AudioError(f"{path}: damaged audio: {_last_line(messages.read().decode(errors='replace'))}")
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2]

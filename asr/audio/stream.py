@@ -6,18 +6,26 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from asr.audio.reader import Report
 from asr.audio.sound_file import open_sound
 from asr.errors import AudioError
 
 
-def stream(path: Path | str, sample_rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
+def stream(
+    path: Path | str,
+    sample_rate: int,
+    channel: int | None = None,
+    *,
+    track: int | None = None,
+    report: Report | None = None,
+) -> Iterator[np.ndarray]:
     """Blocks (S,) float32, mono, at `sample_rate`, of the whole file; memory does not grow with its length.
 
-    Channels are averaged unless one (0 is the first) is chosen. Raises AudioError as `asr.audio.load` does; where a
-    file is damaged in the middle, after the blocks before that.
+    The arguments are those of `asr.audio.load.load_audio`, and it raises AudioError as that does; where a file is
+    damaged in the middle, after the blocks before that.
     """
-    with open_sound(path) as sound:
-        yield from resampled(sound.blocks(channel), sound.sample_rate, sample_rate, str(path))
+    with open_sound(path, track) as sound:
+        yield from resampled(sound.blocks(channel, report=report), sound.sample_rate, sample_rate, str(path))
 
 
 def resampled(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int, name: str) -> Iterator[np.ndarray]:
