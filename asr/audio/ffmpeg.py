@@ -9,7 +9,6 @@ FORMATS = (
     "loas,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,ogg,oma,qcp,rm,sox,swf,tak,truehd,tta,voc,w64,"
     "wav,wsaud,wtv,wv,xwma"
 )
-SAY_THEIR_LENGTH = {"mov", "matroska", "asf"}  # of other formats FFmpeg guesses the length from the size
 DAMAGE = "damaged audio"
 
 
@@ -25,18 +24,20 @@ class Track:
 
 
 def announced_seconds(
-    format_name: str, own: float | None, tag: str | None, whole: float | None, num_streams: int
+    format_name: str, late: float, own: float | None, tag: str | None, whole: float | None, num_streams: int
 ) -> float | None:
-    """How long a track is by its container's header, if that tells: pictures and subtitles may last longer.
+    """When a track ends by its container's header, if that tells: pictures and subtitles may last longer.
 
-    own: the track's length; tag: Matroska's DURATION; whole: the length of all tracks.
+    late: seconds from the container's to the track's beginning; own: the track's length; tag: Matroska's DURATION;
+    whole: the length of all tracks. Of other formats FFmpeg guesses the length from the size.
     """
-    if format_name.split(",")[0] not in SAY_THEIR_LENGTH:
-        return None
-    if own is not None:
-        return own
-    try:
-        hours, minutes, seconds = (tag or "").split(":")
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-    except ValueError:
-        return whole if num_streams == 1 else None
+    name = format_name.split(",")[0]
+    if name == "mov" and own is not None:
+        return max(0.0, late) + own
+    if name == "matroska":
+        try:
+            hours, minutes, seconds = (tag or "").split(":")
+            return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        except ValueError:
+            pass
+    return whole if name in ("mov", "matroska", "asf") and num_streams == 1 else None

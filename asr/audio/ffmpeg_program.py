@@ -18,7 +18,7 @@ from asr.errors import AudioError
 
 SAFE = ["-format_whitelist", FORMATS, "-protocol_whitelist", "file"]
 FRAME = re.compile(rb"\[Parsed_ashowinfo_\d+ @ \w+\] \[info\] n:\s*\d+ pts:\s*(-?\d+|NOPTS) .*nb_samples:\s*(\d+)")
-ERROR = re.compile(rb"\] \[(?:error|fatal|panic)\] (.*)|^\[(?:error|fatal|panic)\] (.*)")
+ERROR = re.compile(rb"\] \[(?:error|fatal|panic)\] (?!.*non monotonically)(.*)|^\[(?:error|fatal|panic)\] (.*)")
 
 
 def has_ffmpeg() -> bool:
@@ -33,17 +33,18 @@ class FfmpegReader:
         self.notices: list[Notice]
         found = self._probe()
         streams = [stream for stream in found["streams"] if stream.get("codec_type") == "audio"]
-        tracks = [_track(found, stream) for stream in streams]
+        self.zero = max(0.0, float(found["format"].get("start_time", 0)))
+        tracks = [_track(found, stream, self.zero) for stream in streams]
         self.number, self.notices = choose_track(name, tracks, track)
         chosen = tracks[self.number]
         check_header(name, chosen.rate, chosen.channels)
-        self.zero = max(0.0, float(found["format"].get("start_time", 0)))
+        self.start = float(streams[self.number].get("start_time", 0)) - self.zero  # seconds
         self.sample_rate, self.num_channels = chosen.rate, chosen.channels
         self.num_samples = None if chosen.seconds is None else round(chosen.seconds * chosen.rate)
 
     def _probe(self) -> dict:
         entries = (
-            "stream=codec_type,sample_rate,channels,duration:stream_disposition=default:"
+            "stream=codec_type,sample_rate,channels,duration,start_time:stream_disposition=default:"
             "stream_tags=language,title,duration:format=format_name,duration,start_time"
         )
         command = ["ffprobe", "-v", "error", *SAFE, "-show_entries", entries, "-of", "json", self.path]
@@ -63,6 +64,7 @@ class FfmpegReader:
         command = ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "level+info", "-copyts", *SAFE]
         command += ["-i", self.path, "-map", f"0:a:{self.number}", "-af", filters, "-ac", str(self.num_channels)]
         placer, damaged, none = Placer(self.sample_rate, DAMAGE), False, True
+        begin: int | None = None  # the first stamp
         frames: queue.SimpleQueue[tuple[int | None, int] | bytes | None] = queue.SimpleQueue()
         with subprocess.Popen(
             [*command, "-f", "f32le", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -72,16 +74,20 @@ class FfmpegReader:
             threading.Thread(target=_read_log, args=(process.stderr, frames), daemon=True).start()
             last = b""
             try:
-                while (said := frames.get()) is not None:
-                    if isinstance(said, bytes):
-                        last, damaged = said, True
+                while (frame := frames.get()) is not None:
+                    if isinstance(frame, bytes):
+                        last, damaged = frame, True
                         continue
-                    stamp, count = said
+                    stamp, count = frame
                     data = process.stdout.read(count * self.num_channels * 4)
                     samples = np.frombuffer(data, "<f4", len(data) // 4 // self.num_channels * self.num_channels)
                     block = samples.reshape(-1, self.num_channels)
                     if stamp is not None:
+                        # Of some formats (MPEG-TS) it counts from the track's beginning, whatever it is told.
                         stamp -= round(self.zero * self.sample_rate)
+                        begin = stamp if begin is None else begin
+                        late = abs(begin - self.start * self.sample_rate) > Placer.JITTER * self.sample_rate
+                        stamp += (round(self.start * self.sample_rate) - begin) if late else 0
                     place = placer.put(stamp, len(block), damaged, report)
                     damaged, none = False, none and not len(block)
                     yield place, block
@@ -105,18 +111,17 @@ def _read_log(log: IO[bytes], frames: "queue.SimpleQueue[tuple[int | None, int] 
     frames.put(None)
 
 
-def _track(found: dict, stream: dict) -> Track:
+def _track(found: dict, stream: dict, zero: float) -> Track:
     def seconds(value: str | None) -> float | None:
         return float(value) if value else None
 
     tags = {key.upper(): value for key, value in stream.get("tags", {}).items()}
-    own, whole = seconds(stream.get("duration")), seconds(found["format"].get("duration"))
+    form, late = found["format"], (seconds(stream.get("start_time")) or 0.0) - zero
+    own, whole, name = seconds(stream.get("duration")), seconds(form.get("duration")), form.get("format_name", "")
     return Track(
         default=bool(stream.get("disposition", {}).get("default")),
         title=" ".join(filter(None, [tags.get("LANGUAGE"), tags.get("TITLE")])),
         rate=int(stream.get("sample_rate", 0)),
         channels=int(stream.get("channels", 0)),
-        seconds=announced_seconds(
-            found["format"].get("format_name", ""), own, tags.get("DURATION"), whole, len(found["streams"])
-        ),
+        seconds=announced_seconds(name, late, own, tags.get("DURATION"), whole, len(found["streams"])),
     )

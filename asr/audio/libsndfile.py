@@ -75,6 +75,7 @@ class Segment:
     start: float = 0.0  # seconds of the time line
     begin: float = 0.0  # seconds before which its samples are not part of the recording
     stop: float | None = None  # seconds from which they are not
+    last: bool = False
 
 
 class LibsndfileReader:
@@ -84,6 +85,7 @@ class LibsndfileReader:
         self.name = name
         self.notices: list[Notice] = []
         self.segments = self._segments(file, track)
+        self.segments[-1] = replace(self.segments[-1], last=True)
         first = self.segments[0]
         self.sample_rate, self.num_channels = first.rate, first.channels
         check_header(name, first.rate, first.channels)
@@ -143,7 +145,11 @@ class LibsndfileReader:
         head = read_at(file, 0, 4)
         if head == b"OggS":
             return self._ogg(file, track)
+        segments = self._without_tracks(file)
         choose_track(self.name, [_OnlyTrack()], track)
+        return segments
+
+    def _without_tracks(self, file: BinaryIO) -> list[Segment]:
         wav = riff.parts(file, self.name)
         if wav:
             parts, notices = wav
@@ -261,13 +267,13 @@ class LibsndfileReader:
     def _check(self, file: BinaryIO, sound: _File) -> None:
         """What a header announces and the file does not hold: libsndfile reads what is there, silently."""
         if sound.format == "NIST":
-            said = SPHERE_LENGTH.search(read_at(file, 0, 1024))
-            if said and int(said[1]) > sound.frames:
-                self.notices.append(shortened(int(said[1]) / sound.samplerate, sound.frames / sound.samplerate))
+            claimed = SPHERE_LENGTH.search(read_at(file, 0, 1024))
+            if claimed and int(claimed[1]) > sound.frames:
+                self.notices.append(shortened(int(claimed[1]) / sound.samplerate, sound.frames / sound.samplerate))
             return
-        for said, there in TOO_SHORT.findall(sound.extra_info):
-            if int(there) + riff.HEADER_SIZE < int(said) < riff.UNKNOWN_SIZE:
-                self.notices.append(Notice(f"truncated: the header says {said} bytes, {there} are there"))
+        for claimed, there in TOO_SHORT.findall(sound.extra_info):
+            if int(there) + riff.HEADER_SIZE < int(claimed) < riff.UNKNOWN_SIZE:
+                self.notices.append(Notice(f"truncated: the header says {claimed} bytes, {there} are there"))
 
 
 class _OnlyTrack:
@@ -295,6 +301,8 @@ def _with_channels(block: np.ndarray, channels: int) -> np.ndarray:
 def _decode(segment: Segment, start: int, stop: int | None, report: Report) -> Iterator[Chunk]:
     """Blocks from sample `start`, or somewhat before it, to `stop`, with their places in the segment; past damage."""
     wanted: int | None = start
+    if segment.samples is not None and start >= segment.samples:
+        return
     while wanted is not None:
         place = wanted
         try:
@@ -314,7 +322,8 @@ def _decode(segment: Segment, start: int, stop: int | None, report: Report) -> I
         except NotReadable:
             wanted = _next_readable(segment, place)
             after = next((sample for sample in (wanted, segment.samples) if sample is not None), place)
-            report(Notice(problem, (segment.start + place / segment.rate, segment.start + after / segment.rate)))
+            if not (segment.last and wanted is None and segment.samples):  # its user sees that it is too short
+                report(Notice(problem, (segment.start + place / segment.rate, segment.start + after / segment.rate)))
             if wanted is not None and stop is not None and wanted >= stop:
                 return
 

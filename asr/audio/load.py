@@ -64,8 +64,7 @@ def load_audio(
     with open_sound(path, track) as sound:
         blocks, rate = list(sound.blocks(channel, offset, duration, report)), sound.sample_rate
     if not blocks:
-        problem = f"no audio samples from {offset:g} s on" if offset else "the file holds no audio samples"
-        raise AudioError(f"{path}: {problem}")
+        raise AudioError(f"{path}: the file holds no audio samples")
     waveform = np.concatenate(blocks)
     if sample_rate is None or sample_rate == rate:
         return waveform, rate

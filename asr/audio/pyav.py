@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asr.audio.ffmpeg import DAMAGE, FORMATS, Track, announced_seconds
@@ -23,9 +24,9 @@ class AvReader:
         self.file, self.name = file, name
         self.notices: list[Notice]
         with self._open() as container:
-            tracks = [_track(container, stream) for stream in container.streams.audio]
-            self.number, self.notices = choose_track(name, tracks, track)
             self.zero = max(0, container.start_time or 0) / 1_000_000  # seconds at which the first of all tracks begins
+            tracks = [_track(container, stream, self.zero) for stream in container.streams.audio]
+            self.number, self.notices = choose_track(name, tracks, track)
         chosen = tracks[self.number]
         check_header(name, chosen.rate, chosen.channels)
         self.sample_rate, self.num_channels = chosen.rate, chosen.channels
@@ -37,7 +38,8 @@ class AvReader:
         self.file.seek(0)
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
         try:
-            return av.open(self.file, "r", options=options, metadata_errors="replace")
+            with _errors():
+                return av.open(self.file, "r", options=options, metadata_errors="replace")
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", error)
             raise AudioError(f"{self.name}: not audio, or damaged: {reason}") from error
@@ -66,19 +68,19 @@ class AvReader:
         with self._open() as container:
             stream = container.streams.audio[self.number]
             packets = container.demux(stream)
-            while True:
-                try:
-                    packet = next(packets)
-                except StopIteration:
-                    return
-                except (av.FFmpegError, ValueError):
+            ended = False
+            while not ended:
+                frames = []
+                with _errors() as errors:
+                    try:
+                        packet = next(packets, None)
+                        ended = packet is None
+                        frames = packet.decode() if packet else []
+                    except (av.FFmpegError, ValueError) as error:
+                        errors.append((av.logging.ERROR, "", str(error)))
+                # Damage between packets, and some within, is told in the log alone.
+                if any(level <= av.logging.ERROR for level, *_ in errors):
                     yield None
-                    return
-                try:
-                    frames = packet.decode()
-                except (av.FFmpegError, ValueError):
-                    yield None
-                    continue
                 for frame in frames:
                     if shape != (frame.format.name, frame.layout.name, frame.rate):
                         # Rate and channels may change on the way, in television for example.
@@ -88,16 +90,32 @@ class AvReader:
                     yield from resampler.resample(frame)
 
 
-def _track(container: "av.container.InputContainer", stream: Any) -> Track:
+@contextmanager
+def _errors() -> Iterator[list]:
+    """What FFmpeg logs in this thread: (level, who, message); level ERROR and worse."""
+    import av.logging
+
+    if av.logging.get_level() is None:
+        av.logging.set_level(av.logging.ERROR)
+    with av.logging.Capture() as logs:
+        yield logs
+
+
+def _track(container: "av.container.InputContainer", stream: Any, zero: float) -> Track:
     import av
 
+    def seconds(value: int | None) -> float | None:
+        return float(value * stream.time_base) if value and stream.time_base else None
+
     tags = {key.upper(): value for key, value in stream.metadata.items()}
-    own = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+    late, own = (seconds(stream.start_time) or 0.0) - zero, seconds(stream.duration)
     whole = container.duration / av.time_base if container.duration else None
     return Track(
         default=bool(stream.disposition & av.stream.Disposition.default),
         title=" ".join(filter(None, [tags.get("LANGUAGE"), tags.get("TITLE")])),
         rate=stream.rate or 0,
         channels=stream.channels or 0,
-        seconds=announced_seconds(container.format.name, own, tags.get("DURATION"), whole, len(container.streams)),
+        seconds=announced_seconds(
+            container.format.name, late, own, tags.get("DURATION"), whole, len(container.streams)
+        ),
     )

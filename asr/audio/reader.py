@@ -50,7 +50,8 @@ class Reader(Protocol):
     def chunks(self, start: int, stop: int | None, report: Report) -> Iterator[Chunk]:
         """What there is from sample `start` to `stop` (None: to the end), in order, none of it twice.
 
-        It may begin before `start` and end after `stop`. What turns out to be damaged is reported and left out.
+        It may begin before `start`, and before 0, and end after `stop`. What turns out to be damaged is reported, and
+        left out.
         """
         ...
 
@@ -106,23 +107,33 @@ class Placer:
     rate: samples a second. Stamps and results are samples.
     """
 
-    # Seconds by which stamps may be off: they are rounded to milliseconds, and recorders in browsers are less exact.
+    # Seconds by which stamps may be off: recorders in browsers are not exact.
     # It is ffmpeg's own limit (aresample's min_hard_comp).
     JITTER = 0.1
+    ROUNDED = 0.005  # seconds by which containers round stamps at most
     LONGEST = 3600.0  # seconds without a sample; a jump further ahead is another clock, not a pause
+    DELAY = 1.0  # seconds before the beginning in which an encoder may have something to say
 
     def __init__(self, rate: int, problem: str):
         self.rate = rate
         self.problem = problem
         self.place = self.shift = 0
+        self.begun = False
 
     def put(self, stamp: int | None, count: int, damaged: bool, report: Report) -> int:
-        """Where `count` samples stamped so begin; damaged: whether frames before these could not be decoded."""
+        """Where `count` samples stamped so begin; damaged: whether frames before these could not be decoded.
+
+        The first ones may begin before 0: those samples are the encoder's, and not part of the recording.
+        """
+        if not self.begun and stamp is not None and -self.DELAY * self.rate < stamp < 0:
+            self.place = stamp
+        self.begun = True
         gap = 0 if stamp is None else stamp + self.shift - self.place
         if gap > self.LONGEST * self.rate or gap < -self.JITTER * self.rate:
             self.shift -= gap  # recordings joined to one file: nothing is thrown away
             gap = 0
-        start = self.place + (gap if gap > self.JITTER * self.rate else 0)
+        # A frame that is known to be lost is missing, however short it is.
+        start = self.place + (gap if gap > (self.ROUNDED if damaged else self.JITTER) * self.rate else 0)
         if damaged:
             report(Notice(self.problem, (self.place / self.rate, start / self.rate)))
         self.place = start + count

@@ -16,7 +16,7 @@ from asr.errors import AudioError
 Order = Literal["little", "big"]
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # codings
-UNKNOWN_SIZE = 0x7FFF0000  # bytes or more are said by programs that wrote to a pipe and could not know
+UNKNOWN_SIZE = 0x7FFF0000  # bytes or more are claimed by programs that wrote to a pipe and could not know
 HEADER_SIZE = 64  # bytes; some recorders count the header too
 LARGEST = 1 << 30  # bytes of samples behind one header
 PROBE = 1 << 16  # bytes of samples that are looked at
@@ -64,20 +64,20 @@ def parts(file: BinaryIO, name: object) -> tuple[list[Part], list[Notice]] | Non
         layout = _chunks(file, place, size)
         if layout is None:
             break
-        form, data, said = layout
+        form, data, claimed = layout
         check_header(name, form.rate, form.channels)
         if form.steady and not form.bits:
             raise AudioError(f"{name}: not audio, or damaged: the header says 0 bits a sample")
-        there = _data_size(file, form, data, said, size)
+        there = _data_size(file, form, data, claimed, size)
         after = data + there + (there & 1)
         joined = read_at(file, after, 4) in (b"RIFF", b"RIFX") and _chunks(file, after, size) is not None
         padding = _padding(file, form, data, there)
-        surely = 0 < said < UNKNOWN_SIZE  # not by a program that could not know
-        if surely and abs(said - there) > HEADER_SIZE:
-            announced, present = form.seconds(said), form.seconds(there)
-            verb = "truncated" if said > there else "damaged header"
+        surely = 0 < claimed < UNKNOWN_SIZE  # not by a program that could not know
+        if surely and abs(claimed - there) > HEADER_SIZE:
+            announced, present = form.seconds(claimed), form.seconds(there)
+            verb = "truncated" if claimed > there else "damaged header"
             notices.append(Notice(f"{verb}: the header says {announced:.2f} s, {present:.2f} s are there"))
-        right = right and said == there and padding is None and not joined and there <= LARGEST
+        right = right and claimed == there and padding is None and not joined and there <= LARGEST
         found += _with_headers(file, form, place, data, there, padding, seconds)
         seconds += form.seconds(there)
         place = after if joined else size
@@ -111,15 +111,15 @@ def _chunks(file: BinaryIO, place: int, size: int) -> tuple[_Format, int, int] |
     return None
 
 
-def _data_size(file: BinaryIO, form: _Format, data: int, said: int, size: int) -> int:
+def _data_size(file: BinaryIO, form: _Format, data: int, claimed: int, size: int) -> int:
     """How many bytes of samples there are, whatever the header says."""
-    if said > size - data:
+    if claimed > size - data:
         return size - data
-    rest = size - (data + said)
+    rest = size - (data + claimed)
     if rest <= 8 or form.seconds(rest) < ROUNDING or any(
-        _begins_chunk(read_at(file, data + said + pad, 8), size - (data + said + pad)) for pad in (said & 1, 0)
+        _begins_chunk(read_at(file, data + claimed + pad, 8), size - (data + claimed + pad)) for pad in (claimed & 1, 0)
     ):  # fmt: skip
-        return said
+        return claimed
     return size - data
 
 

@@ -80,9 +80,6 @@ class SoundFile:
             raise AudioError(f"{path}: has {self.num_channels} channel(s), no channel {channel} (the first is 0)")
         start = round(offset * rate)
         stop = None if duration is None else start + max(1, round(duration * rate))
-        known = self.num_samples
-        if known is not None and start >= known > 0:
-            raise AudioError(f"{path}: lasts {known / rate:.2f} s, so there is nothing at {start / rate:g} s")
         part = _Part(self, start, stop, report or self.refuse)
         return part.mono(channel)
 
@@ -117,6 +114,10 @@ class _Part:
             place += len(block)
         wanted = self.sound.num_samples if self.stop is None else self.stop
         end = max(place, round(self.lost_until * self.rate))
+        if place == self.start > 0:
+            known, seconds = self.sound.num_samples, self.start / self.rate
+            lasts = "" if known is None else f"lasts {known / self.rate:.2f} s, so "
+            raise AudioError(f"{self.sound.path}: {lasts}there is nothing at {seconds:g} s")
         if place > self.start and not self.read:
             raise AudioError(f"{self.sound.path}: damaged audio: nothing of it can be read")
         if wanted is not None and place > self.start and (wanted - end) / self.rate > ROUNDING:

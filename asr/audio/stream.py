@@ -16,16 +16,18 @@ def stream(
     sample_rate: int,
     channel: int | None = None,
     *,
+    offset: float = 0.0,
+    duration: float | None = None,
     track: int | None = None,
     report: Report | None = None,
 ) -> Iterator[np.ndarray]:
-    """Blocks (S,) float32, mono, at `sample_rate`, of the whole file; memory does not grow with its length.
+    """Blocks (S,) float32, mono, at `sample_rate`, of a file or a part of it; memory does not grow with the length.
 
     The arguments are those of `asr.audio.load.load_audio`, and it raises AudioError as that does; where a file is
     damaged in the middle, after the blocks before that.
     """
     with open_sound(path, track) as sound:
-        yield from resampled(sound.blocks(channel, report=report), sound.sample_rate, sample_rate, str(path))
+        yield from resampled(sound.blocks(channel, offset, duration, report), sound.sample_rate, sample_rate, str(path))
 
 
 def resampled(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int, name: str) -> Iterator[np.ndarray]:

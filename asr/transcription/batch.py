@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from asr.audio.load import load_audio
 from asr.audio.read_ahead import read_ahead
+from asr.audio.reader import Notice, Report, summary
 from asr.audio.stream import stream
 from asr.decoders import Hypothesis
 from asr.errors import AudioError, UserError
@@ -35,14 +35,15 @@ class Recognised:
     sentences: list[tuple[float, list[Hypothesis]]] = field(default_factory=list)
     """Those with words: where the hypotheses' times count from, in seconds, and the hypotheses, best first."""
     seconds: float = 0.0  # of the whole recording
-    problem: UserError | None = None  # why it could not be read to its end
+    problem: UserError | None = None  # why it could not be read
+    warnings: tuple[str, ...] = ()
 
     def transcript(self) -> Transcript:
         """What the best hypotheses say."""
         segments = (
             Segment.of_words(number, listed[0].words, start) for number, (start, listed) in enumerate(self.sentences)
         )
-        return Transcript(tuple(segments), self.seconds, self.sound.channel)
+        return Transcript(tuple(segments), self.seconds, self.sound.channel, self.warnings)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class _Event:
     seconds: float = 0.0  # of the piece; of the whole recording when it has ended
     ended: bool = False
     problem: UserError | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def recognise_all(
@@ -75,39 +77,43 @@ def recognise_all(
             progress(event.fraction, event.seconds)
             continue
         progress(1 - done, 0.0)
-        yield Recognised(event.sound, sentences, event.seconds, event.problem)
+        yield Recognised(event.sound, sentences, event.seconds, event.problem, event.warnings)
         sentences, done = [], 0.0
 
 
 def transcribe_all(
-    recogniser: Recogniser, recordings: Sequence[Recording], progress: Progress = no_progress
+    recogniser: Recogniser, recordings: Sequence[Recording], progress: Progress = no_progress, strict: bool = False
 ) -> Iterator[tuple[Recording, Transcript | str]]:
-    """Each recording with its transcript, or with a message that says why there is none; in the order given."""
-    sounds = [_sound(recording, recogniser.model.sample_rate) for recording in recordings]
+    """Each recording with its transcript, or with a message that says why there is none; in the order given.
+
+    strict: damage is such a message, and not a warning in the transcript.
+    """
+    sounds = [_sound(recording, recogniser.model.sample_rate, strict) for recording in recordings]
     for recording, found in zip(recordings, recognise_all(recogniser, sounds, progress), strict=True):
         yield recording, recording.describe(str(found.problem)) if found.problem else found.transcript()
 
 
-def _sound(recording: Recording, rate: int) -> Sound:
+def _sound(recording: Recording, rate: int, strict: bool) -> Sound:
     path, channel, duration = recording.path, recording.channel, recording.duration
-    if duration is None:
-        return Sound(str(path), partial(stream, path, rate, channel), partial(header_seconds, path), channel)
 
-    def part() -> Iterator[np.ndarray]:
-        yield load_audio(path, rate, offset=recording.offset, duration=duration, channel=channel)[0]
+    def blocks(report: Report) -> Iterator[np.ndarray]:
+        part = {"offset": recording.offset, "duration": duration, "track": recording.track}
+        return stream(path, rate, channel, **part, report=None if strict else report)  # type: ignore[arg-type]
 
-    return Sound(str(path), part, lambda: duration, channel)
+    return Sound(str(path), blocks, partial(header_seconds, path) if duration is None else lambda: duration, channel)
 
 
 def _read(recogniser: Recogniser, sound: Sound) -> Iterator[tuple[_Event, Piece]]:
     """The recording's pieces and its end; never raises."""
     segmenter = recogniser.segmenter()
+    notices: list[Notice] = []
     try:
         total = sound.seconds()
-        for piece in segmenter.pieces(sound.blocks()):
+        for piece in segmenter.pieces(sound.blocks(notices.append)):
             seconds = len(piece.waveform) / recogniser.model.sample_rate
             yield _Event(sound, piece.start, seconds / total if total else 0.0, seconds), piece
-        yield _Event(sound, seconds=segmenter.seconds, ended=True), NO_SOUND
+        warnings = tuple(summary(notices))
+        yield _Event(sound, seconds=segmenter.seconds, ended=True, warnings=warnings), NO_SOUND
     except UserError as error:
         yield _Event(sound, ended=True, problem=error), NO_SOUND
     except Exception as error:  # decoders meet all kinds of damage, and raise all kinds of errors

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from asr.audio.files import is_pipe
 from asr.audio.load import read_info
 from asr.data import manifest
 from asr.data.corpora.base import AUDIO_ENDINGS
@@ -28,9 +29,15 @@ class Recording:
     label: str  # as printed
     name: str  # of its outputs: a relative path without ending
     channel: int | None = None  # None: the mean of all
+    track: int | None = None  # of several sound tracks; None: the main one
     separate: bool = False  # whether other channels are transcribed beside it
     offset: float = 0.0  # seconds
     duration: float | None = None  # seconds; None: to the end
+
+    @property
+    def title(self) -> str:
+        """Its name as text, whatever bytes the file's name has."""
+        return os.fsencode(self.name).decode(errors="replace")
 
     @property
     def output(self) -> str:
@@ -45,13 +52,14 @@ class Recording:
 
 
 def find(
-    inputs: Sequence[str], channel: int | Literal["separate"] | None, spool: Path
+    inputs: Sequence[str], channel: int | Literal["separate"] | None, spool: Path, track: int | None = None
 ) -> tuple[list[Recording], list[str]]:
     """The recordings that the inputs name, each once, and messages about inputs that name none.
 
     An input is a sound file, a folder (searched with its sub-folders for files with the endings of sound files), a
-    glob, a JSONL manifest, or "-": a sound file on standard input, which is copied into the folder `spool`. Outputs
-    are named by the files' paths below the folder that all inputs share, or by the ids of a manifest.
+    glob, a JSONL manifest, or "-": a sound file on standard input. That, and what comes out of named pipes, is copied
+    into the folder `spool`. Outputs are named by the files' paths below the folder that all inputs share, or by the ids
+    of a manifest.
 
     Raises ManifestError for bad manifests, ConfigError where outputs cannot be told apart.
     """
@@ -65,11 +73,14 @@ def find(
         for row in rows
     ]
     files = [name for name in inputs if name not in manifests]
-    recordings += _named(
-        dict.fromkeys(path for name in files if name != STDIN for path in _files(name, problems)), files
-    )
-    if STDIN in files:
-        recordings.append(_standard_input(spool))
+    found = [path for name in files if name != STDIN for path in _files(name, problems)]
+    paths: dict[str, str] = {}
+    for path in found:
+        paths.setdefault(os.path.abspath(path), path)  # each once, as it was named first
+    pipes = [path for path in paths.values() if _is_pipe(path)]
+    recordings += _named([path for path in paths.values() if path not in pipes], files)
+    recordings += [_copied(path, spool) for path in [*pipes, *([STDIN] if STDIN in files else [])]]
+    recordings = [replace(recording, track=track) for recording in recordings]
     if channel == "separate":
         recordings = [one for recording in recordings for one in _channels(recording, problems)]
     elif channel is not None:
@@ -82,13 +93,16 @@ def find(
 
 def _files(name: str, problems: list[str]) -> Iterator[str]:
     if os.path.isdir(name):
-        found = [
+        named = [
             os.path.join(folder, file)
             for folder, _, files in os.walk(name)
             for file in files
             if Path(file).suffix.lower() in ENDINGS and not file.startswith(".")
         ]
-        if not found:
+        found = [path for path in named if not os.path.exists(path) or os.path.isfile(path)]
+        for path in sorted(set(named) - set(found)):  # nobody may ever write into a pipe that lies around
+            problems.append(f"{path}: a pipe or device, not a file; give its name to read it")
+        if not named:
             problems.append(
                 f"{name}: no sound files in this folder; wanted files ending in {' '.join(sorted(ENDINGS))}"
             )
@@ -120,17 +134,27 @@ def _named(paths: Iterable[str], inputs: Sequence[str]) -> list[Recording]:
     ]
 
 
-def _standard_input(spool: Path) -> Recording:
-    path = spool / "stdin"
-    with path.open("wb") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-    return Recording(path, STDIN, "stdin")
+def _is_pipe(path: str) -> bool:
+    return os.path.exists(path) and is_pipe(path)
+
+
+def _copied(path: str, spool: Path) -> Recording:
+    """What a pipe holds, which can be read only once, as a file."""
+    name = "stdin" if path == STDIN else os.path.basename(path)
+    copy = spool / str(len(os.listdir(spool)))
+    with copy.open("wb") as file:
+        if path == STDIN:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        else:
+            with open(path, "rb") as pipe:
+                shutil.copyfileobj(pipe, file)
+    return Recording(copy, path, name)
 
 
 def _channels(recording: Recording, problems: list[str]) -> Iterator[Recording]:
     """The recording once for each of its channels."""
     try:
-        count = read_info(recording.path).num_channels
+        count = read_info(recording.path, track=recording.track, report=lambda notice: None).num_channels
     except AudioError as error:
         problems.append(recording.describe(str(error)))
         return

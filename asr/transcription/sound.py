@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, Union, cast
 
 import numpy as np
-import soundfile
 
 from asr.audio.load import resample
-from asr.audio.sound_file import RATES
+from asr.audio.reader import RATES, Report
+from asr.audio.sound_file import open_sound
 from asr.audio.stream import stream
 from asr.errors import AudioError
 
@@ -34,15 +34,16 @@ class Sound:
     """A recording that is to be read."""
 
     name: str  # for messages
-    blocks: Callable[[], Iterator[np.ndarray]]
-    """(S,) float32, mono, at the model's rate. Raises AudioError where it cannot be read."""
+    blocks: Callable[[Report], Iterator[np.ndarray]]
+    """(S,) float32, mono, at the model's rate; damage is silence, and reported. Raises AudioError where nothing can be
+    read."""
     seconds: Callable[[], float | None]
     """How long it is, as far as that is known before it is read."""
     channel: int | None = None  # None: the mean of all
 
     def waveform(self) -> np.ndarray:
         """All of it: (S,) float32."""
-        return np.concatenate(list(self.blocks()))
+        return np.concatenate(list(self.blocks(lambda notice: None)))
 
 
 def open_source(
@@ -59,7 +60,7 @@ def open_source(
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        return Sound(str(path), partial(stream, path, rate, channel), partial(header_seconds, path), channel)
+        return Sound(str(path), partial(_streamed, path, rate, channel), partial(header_seconds, path), channel)
     if hasattr(source, "read"):
         name = name or "the open file"
         if isinstance(source, io.TextIOBase):
@@ -75,14 +76,21 @@ def open_source(
 
 
 def header_seconds(path: Path) -> float | None:
-    """How long a file is, as far as its header tells."""
+    """How long a file is, as far as that is known without decoding."""
     try:
-        return soundfile.info(str(path)).duration
-    except (soundfile.LibsndfileError, TypeError):
+        if not path.is_file():  # what is in a pipe can be read only once
+            return None
+        with open_sound(path) as sound:
+            return None if sound.num_samples is None else sound.num_samples / sound.sample_rate
+    except AudioError:
         return None
 
 
-def _copied(file: BinaryIO, rate: int, channel: int | None, name: str) -> Iterator[np.ndarray]:
+def _streamed(path: Path, rate: int, channel: int | None, report: Report) -> Iterator[np.ndarray]:
+    return stream(path, rate, channel, report=report)
+
+
+def _copied(file: BinaryIO, rate: int, channel: int | None, name: str, report: Report) -> Iterator[np.ndarray]:
     """Formats differ in what they need of a file: all have it in one on the disk."""
     # It is closed before it is read: Windows does not open a file twice.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -90,7 +98,7 @@ def _copied(file: BinaryIO, rate: int, channel: int | None, name: str) -> Iterat
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy)
         try:
-            yield from stream(path, rate, channel)
+            yield from stream(path, rate, channel, report=report)
         except AudioError as error:
             raise AudioError(str(error).replace(str(path), name)) from error
 
@@ -155,7 +163,7 @@ def _checked_rate(sample_rate: Any, name: str) -> int:
 
 
 def _resampled(
-    waveform: np.ndarray, from_rate: int, to_rate: int, channel: int | None, name: str
+    waveform: np.ndarray, from_rate: int, to_rate: int, channel: int | None, name: str, report: Report
 ) -> Iterator[np.ndarray]:
     """waveform (S, channels) -> one block (S,) float32."""
     mono = waveform.mean(axis=1) if channel is None else waveform[:, channel]

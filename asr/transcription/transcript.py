@@ -49,6 +49,7 @@ class Transcript:
     segments: tuple[Segment, ...]  # in order of time, none of them empty
     duration: float  # seconds of audio
     channel: int | None = None  # the channel that was transcribed, from 0 on; None: the mean of all
+    warnings: tuple[str, ...] = ()  # what of the recording could not be read, and other doubts
 
     @property
     def text(self) -> str:
@@ -61,9 +62,11 @@ class Transcript:
     def to_dict(self) -> dict[str, Any]:
         """What the JSON file holds."""
         channel = {} if self.channel is None else {"channel": self.channel}
+        warnings = {"warnings": list(self.warnings)} if self.warnings else {}
         return {
             "text": self.text,
             "duration": round(self.duration, 3),
             **channel,
+            **warnings,
             "segments": [segment.to_dict() for segment in self.segments],
         }

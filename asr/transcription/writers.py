@@ -1,7 +1,9 @@
 """Transcripts as txt, json, srt, vtt, tsv and ctm: a small class for each, which renders a whole file."""
 
+import hashlib
 import html
 import json
+import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -95,7 +97,9 @@ WRITERS: dict[str, Writer] = {
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    # Short, however long the file's name is; the same next time, so that nothing is left of an interruption.
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    part = path.with_name(f".{digest}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
