@@ -23,11 +23,11 @@ def open_file(path: Path | str) -> Iterator[BinaryIO]:
         if stat.S_ISDIR(mode):
             raise AudioError(f"{path}: is a folder, not a file")
         if is_pipe(path):
-            with tempfile.NamedTemporaryFile() as copy:
-                with open(path, "rb") as pipe:
-                    shutil.copyfileobj(pipe, copy)
-                copy.flush()
-                with open_file(copy.name) as file:
+            with tempfile.TemporaryDirectory() as folder:
+                copy = os.path.join(folder, "audio")
+                with open(path, "rb") as pipe, open(copy, "wb") as target:
+                    shutil.copyfileobj(pipe, target)
+                with open_file(copy) as file:
                     yield file
             return
         if not stat.S_ISREG(mode):
