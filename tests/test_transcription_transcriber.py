@@ -76,10 +76,10 @@ def test_the_copy_of_an_open_file_is_closed_before_it_is_read(
 ) -> None:
     """Windows would not open it a second time."""
 
-    def watched(path: Path | str, *settings: Any) -> Iterator[np.ndarray]:
+    def watched(path: Path | str, *settings: Any, **named: Any) -> Iterator[np.ndarray]:
         places = [os.path.realpath(place) for place in Path("/proc/self/fd").iterdir()]
         assert os.path.realpath(path) not in places
-        return stream(path, *settings)
+        return stream(path, *settings, **named)
 
     monkeypatch.setattr("asr.transcription.sound.stream", watched)
     file = io.BytesIO()
