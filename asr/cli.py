@@ -1,4 +1,4 @@
-"""The command line: asr prepare | info | train | transcribe | evaluate | align | score | compare | lm | export | demo.
+"""The command line, `asr COMMAND`: the parser of all commands, exit codes, and messages in place of tracebacks.
 
 Only the argument parser is built here; each command imports what it needs when it runs, so that help answers at once.
 A user's mistake (asr.errors.UserError), or a file that the system will not read or write, prints its message and exits
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, help_line, module in (
         ("prepare", "make manifests of a public corpus or of your own folder", commands.prepare),
         ("info", "what manifests hold, and everything suspicious in them; what a model is", commands.info),
+        ("recipes", "list or copy the recipes that come with asr", commands.recipes),
         ("train", "train a recogniser from a recipe", commands.train),
         ("transcribe", "audio files to text", commands.transcribe),
         ("evaluate", "word error rate of a model on manifests", commands.evaluate),

@@ -130,7 +130,8 @@ def load_recipe_of(kind: type[Recipe], path: str | os.PathLike[str], overrides: 
     try:
         values = yaml.safe_load(path.read_bytes()) or {}
     except OSError as error:
-        raise ConfigError(f"{path}: the recipe cannot be read: {error.strerror}") from error
+        hint = "" if path.exists() else "; `asr recipes` lists and copies those that come with asr"
+        raise ConfigError(f"{path}: the recipe cannot be read: {error.strerror}{hint}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML in UTF-8: {error}") from error
     if not isinstance(values, dict):
