@@ -62,6 +62,26 @@ def test_long_silence_is_left_out_and_speech_keeps_an_edge_of_it() -> None:
         assert len(piece.waveform) / RATE < 0.5 + 2 * segmentation.EDGE + 0.5
 
 
+@pytest.mark.parametrize("seconds", [29.0, 100.0, 350.0, 700.0])
+@pytest.mark.parametrize("level", [0.0, 1e-3], ids=["digital", "noise"])
+def test_a_pause_of_any_length_belongs_to_no_piece(seconds: float, level: float) -> None:
+    """It must not wait for its end, nor come in one piece with the speech before it: words are found in nothing."""
+    rng = np.random.default_rng(0)
+    pause = (level * rng.standard_normal(round(seconds * RATE))).astype(np.float32)
+    speech = say("BAD CAB", 0.3, 0.3)
+    waveform = np.concatenate([speech, pause, speech, pause, speech])
+    segmenter = Segmenter(RATE)
+    found, longest = [], 0
+    for first in range(0, len(waveform), RATE):
+        found += segmenter.push(waveform[first : first + RATE])
+        longest = max(longest, len(segmenter.waveform))
+    found += segmenter.finish()
+    assert texts(found) == ["BAD CAB"] * 3
+    assert max(len(piece.waveform) for piece in found) / RATE < len(speech) / RATE + 2 * segmentation.EDGE + 0.5
+    if level == 0:
+        assert longest / RATE < segmentation.MAX_SECONDS + 2
+
+
 @pytest.mark.parametrize("waveform", [np.zeros(60 * RATE, np.float32), say("", 60.0)], ids=["digital", "noise"])
 def test_long_silence_alone_gives_at_most_a_noise_without_words(waveform: np.ndarray) -> None:
     assert "".join(texts(pieces(waveform))) == ""

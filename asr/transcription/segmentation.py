@@ -96,6 +96,8 @@ class Segmenter:
         power = np.square(fresh, dtype=np.float64).mean(axis=1)
         self.levels = np.concatenate([self.levels, 10 * np.log10(np.maximum(power, 1e-10))])
         pieces: list[Piece] = []
+        if self.received % self.step:
+            return pieces
         while self.live or len(self.levels) > self.max_hops:
             cuts = self._cuts()
             if not cuts:
@@ -143,10 +145,13 @@ class Segmenter:
 
     def _at_pauses(self, ended: bool) -> list[tuple[int, float]]:
         """Where to cut, and seconds of pause there. `ended`: a pause at the end of what there is need not be waited
-        for; without it, speech may follow, or more of the pause."""
+        for; without it, speech may follow, or more of the pause. A long one is cut after its beginning in any case: it
+        may last for hours, and what is put together with them is lost in them."""
         pauses = self._pauses(LIVE_PAUSE if self.live else PAUSE)
-        if pauses and not ended and pauses[-1][0] > 0 and pauses[-1][1] == len(self.levels):
-            pauses.pop()
+        if pauses and not ended:
+            first, stop = pauses[-1]
+            if first > 0 and stop == len(self.levels) and stop - first < 2 * _hops(EDGE):
+                pauses.pop()
         return [(hop, (stop - first) * HOP) for first, stop in pauses for hop in self._cuts_of(first, stop)]
 
     def _cuts_of(self, first: int, stop: int) -> list[int]:
