@@ -3,6 +3,8 @@
 import hashlib
 import http.server
 import io
+import random
+import resource
 import stat
 import tarfile
 import threading
@@ -324,6 +326,62 @@ def test_a_damaged_zip_is_told(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(CorpusError, match="damaged"):
         unpack(path, tmp_path / "out", progress=False)
+
+
+def test_a_link_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    """A symbolic link's target is the member's content, which may unpack to anything."""
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    info.compress_type = zipfile.ZIP_DEFLATED
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(info, b"x" * 50_000_000)
+        file.writestr("filler", random.Random(0).randbytes(1_000_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CorpusError, match="link link to a path of 50,000,000 bytes") as caught:
+        unpack(path, tmp_path / "out", progress=False)
+    assert len(str(caught.value)) < 1000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # KiB
+
+
+def test_a_sparse_terabyte_is_not_written(tmp_path: Path) -> None:
+    info = member("huge.wav")
+    info.pax_headers = {
+        "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "huge.wav",
+        "GNU.sparse.realsize": str(1 << 40),
+    }  # fmt: skip
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as file:
+        content = b"1\n0\n1\n".ljust(512, b"\0") + b"x"  # a map of one stretch: its offset and its length
+        info.size = len(content)
+        file.addfile(member("first.wav"), io.BytesIO(b""))
+        file.addfile(info, io.BytesIO(content))
+    with pytest.raises(CorpusError, match=r"'huge\.wav' has 1,099,511,627,776 bytes"):
+        unpack(path, tmp_path / "out", progress=False)
+    assert everything_below(tmp_path) == {"a.tar", "out"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_what_unpacks_to_far_more_than_it_is_is_refused(tmp_path: Path, kind: str) -> None:
+    path, zeros = tmp_path / f"a.{kind}", bytes(80_000_000)
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("first.wav", b"sound")
+            file.writestr("zeros.wav", zeros)
+    else:
+        tar(path, (member("first.wav"), b"sound"), (member("zeros.wav"), zeros), mode="w:gz")
+    with pytest.raises(CorpusError, match=r"'zeros\.wav' has 80,000,000 bytes, with which .* unpack it by hand"):
+        unpack(path, tmp_path / "out", progress=False)
+    assert everything_below(tmp_path) == {path.name, "out"}
+
+
+def test_a_damaged_archive_leaves_what_was_there_before(tmp_path: Path) -> None:
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    (tmp_path / "out" / "a" / "mine").write_text("mine", encoding="utf-8")
+    path = tar(tmp_path / "a.tar", (member("a/b/1.wav"), b"x"), (member("c/2.wav"), b"x"), (member("../evil"), b"x"))
+    with pytest.raises(CorpusError, match="outside"):
+        unpack(path, tmp_path / "out", progress=False)
+    assert everything_below(tmp_path) == {"a.tar", "out", "out/a", "out/a/mine"}
 
 
 def test_something_else_is_told(tmp_path: Path) -> None:

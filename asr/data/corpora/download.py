@@ -15,7 +15,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from asr.data.corpora.base import Archive
 
 CHUNK = 1 << 20  # bytes
+RATIO = 100  # how many times an archive's size its members may have together; audio and text have far less
+SMALL = 1 << 26  # bytes that they may have anyway
+LONGEST_LINK = 4096  # bytes of the path that a symbolic link leads to
+SHOWN = 200  # letters of a name, in messages
 TIMEOUT = 60.0  # seconds without a byte
 ATTEMPTS = 5  # in a row that bring nothing
 PAUSE = 1.0  # seconds before the second attempt; doubled each time
@@ -197,17 +201,19 @@ def unpack(path: Path, target: Path, progress: bool = True) -> None:
 
     Only folders and files are made, with ordinary permissions: a hard link becomes a copy, and a symbolic one
     that stays inside is left out, for no corpus needs it. Raises CorpusError, with nothing written outside
-    `target`, for members and links that would lead out of it, for devices and pipes, and for damaged
-    archives.
+    `target` and nothing left in it that was not there before, for members and links that would lead out of it, for
+    devices and pipes, for more than the disk or any corpus holds, and for damaged archives.
     """
     target.mkdir(parents=True, exist_ok=True)
+    into = _Target(path, target)
     try:
-        if tarfile.is_tarfile(path):
-            _unpack_tar(path, target, progress)
-        elif zipfile.is_zipfile(path):
-            _unpack_zip(path, target, progress)
-        else:
-            raise CorpusError(f"{path}: neither a folder nor a tar or zip archive")
+        with into:
+            if tarfile.is_tarfile(path):
+                _unpack_tar(path, into, progress)
+            elif zipfile.is_zipfile(path):
+                _unpack_zip(path, into, progress)
+            else:
+                raise CorpusError(f"{path}: neither a folder nor a tar or zip archive")
     except (
         tarfile.TarError,
         zipfile.BadZipFile,
@@ -221,64 +227,120 @@ def unpack(path: Path, target: Path, progress: bool = True) -> None:
         raise CorpusError(f"{path}: cannot be unpacked into {target} ({error})") from None
 
 
-def _unpack_tar(path: Path, target: Path, progress: bool) -> None:
+class _Target:
+    """The folder that an archive is unpacked into. Left by an error, it takes back what it has made."""
+
+    def __init__(self, archive: Path, folder: Path):
+        self.archive, self.folder = archive, folder
+        self.room = archive.stat().st_size * RATIO + SMALL  # bytes that the members may still have
+        self.made: list[Path] = []  # files and folders, in the order in which they were made
+
+    def __enter__(self) -> "_Target":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            return
+        for path in reversed(self.made):
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+
+    def inside(self, name: str, what: str = "") -> Path:
+        """Where the member belongs. Raises CorpusError if that is not below the folder."""
+        shown = name if len(name) <= SHOWN else name[:SHOWN] + "..."
+        flat = os.path.normpath(name.replace("\\", "/"))
+        if os.path.isabs(flat) or flat.split("/")[0] == ".." or re.match("[A-Za-z]:", flat) or "\0" in flat:
+            raise CorpusError(
+                f"{self.archive}: {what}{shown!r} would lie outside {self.folder}; the archive is not to be trusted"
+            )
+        place = self.folder / flat
+        # `unpack` makes no links, but the folder may have held one before
+        if not place.resolve().is_relative_to(self.folder.resolve()):
+            raise CorpusError(f"{self.archive}: {place} leads out of {self.folder} by a link that was there before")
+        return place
+
+    def expect(self, size: int, name: str) -> None:
+        """Raise CorpusError, before anything is written, where so many bytes are more than there can be."""
+        free = shutil.disk_usage(self.folder).free
+        if size > free:
+            raise CorpusError(f"{self.archive}: {name!r} has {size:,} bytes, but {self.folder} has room for {free:,}")
+        self.room -= size
+        if size < 0 or self.room < 0:
+            raise CorpusError(
+                f"{self.archive}: {name!r} has {size:,} bytes, with which the members have more than {RATIO} times the "
+                f"archive's {self.archive.stat().st_size:,}; it is damaged, or not to be trusted. If it is what it "
+                "should be, unpack it by hand and give the folder as --source"
+            )
+
+    def make_folder(self, place: Path) -> None:
+        if not place.is_dir():
+            self.make_folder(place.parent)
+            place.mkdir()
+            self.made.append(place)
+
+    def write(self, place: Path, content: IO[bytes], size: int) -> None:
+        """A file of `size` bytes. Raises CorpusError where there are fewer or more."""
+        self.make_folder(place.parent)
+        if not place.exists():
+            self.made.append(place)
+        written = 0
+        with place.open("wb") as file:
+            while chunk := content.read(CHUNK):
+                written += file.write(chunk)
+                if written > size:
+                    break
+        if written != size:
+            more = "more than " if written > size else f"{written} of "
+            raise CorpusError(f"{self.archive}: damaged or cut short: {place.name} has {more}{size} bytes")
+
+
+def _unpack_tar(path: Path, target: _Target, progress: bool) -> None:
     bar = _bar(f"unpacking {path.name}", path.stat().st_size, progress)
     with path.open("rb") as file, bar as shown, tarfile.open(fileobj=file, mode="r:*") as archive:
         for member in archive:
             shown.update(file.tell() - shown.n)
-            place = _inside(path, target, member.name)
+            place = target.inside(member.name)
             if member.issym():
                 link = os.path.join(os.path.dirname(member.name), member.linkname)
-                _inside(path, target, link, f"link {member.name} to ")
+                target.inside(link, f"link {member.name} to ")
             elif member.islnk():  # names an earlier member by its path in the archive
-                twin = _inside(path, target, member.linkname, f"link {member.name} to ")
+                twin = target.inside(member.linkname, f"link {member.name} to ")
+                size = twin.stat().st_size
+                target.expect(size, member.name)
                 with twin.open("rb") as content:
-                    _write(place, path, content, twin.stat().st_size)
+                    target.write(place, content, size)
             elif member.isdir():
-                place.mkdir(parents=True, exist_ok=True)
+                target.make_folder(place)
             elif member.isreg():
+                target.expect(member.size, member.name)
                 found = archive.extractfile(member)
                 assert found is not None  # a regular file has content
-                _write(place, path, found, member.size)
+                target.write(place, found, member.size)
             else:
                 raise CorpusError(f"{path}: member {member.name!r} is a device or pipe; not unpacked")
 
 
-def _unpack_zip(path: Path, target: Path, progress: bool) -> None:
+def _unpack_zip(path: Path, target: _Target, progress: bool) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
+        for member in members:  # all sizes are known before the first byte is written
+            target.expect(member.file_size, member.filename)
         total = sum(member.compress_size for member in members)
         with _bar(f"unpacking {path.name}", total, progress) as bar:
             for member in members:
-                place = _inside(path, target, member.filename)
+                place = target.inside(member.filename)
                 if stat.S_ISLNK(member.external_attr >> 16):
-                    link = os.path.join(
-                        os.path.dirname(member.filename), archive.read(member).decode("utf-8", "replace")
-                    )
-                    _inside(path, target, link, f"link {member.filename} to ")
+                    with archive.open(member) as content:
+                        link = content.read(LONGEST_LINK + 1).decode("utf-8", "replace")
+                    if len(link) > LONGEST_LINK:
+                        raise CorpusError(
+                            f"{path}: link {member.filename} to a path of {member.file_size:,} bytes; the archive is "
+                            "not to be trusted"
+                        )
+                    target.inside(os.path.join(os.path.dirname(member.filename), link), f"link {member.filename} to ")
                 elif member.is_dir():
-                    place.mkdir(parents=True, exist_ok=True)
+                    target.make_folder(place)
                 else:
                     with archive.open(member) as content:
-                        _write(place, path, content, member.file_size)
+                        target.write(place, content, member.file_size)
                 bar.update(member.compress_size)
-
-
-def _inside(path: Path, target: Path, name: str, what: str = "") -> Path:
-    """Where the member belongs. Raises CorpusError if that is not below `target`."""
-    flat = os.path.normpath(name.replace("\\", "/"))
-    if os.path.isabs(flat) or flat.split("/")[0] == ".." or re.match("[A-Za-z]:", flat) or "\0" in flat:
-        raise CorpusError(f"{path}: {what}{name!r} would lie outside {target}; the archive is not to be trusted")
-    place = target / flat
-    # `unpack` makes no links, but the folder may have held one before
-    if not place.resolve().is_relative_to(target.resolve()):
-        raise CorpusError(f"{path}: {place} leads out of {target} by a link that was there before")
-    return place
-
-
-def _write(place: Path, path: Path, content: IO[bytes], size: int) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("wb") as file:
-        shutil.copyfileobj(content, file, CHUNK)
-    if place.stat().st_size != size:
-        raise CorpusError(f"{path}: damaged or cut short: {place.name} has {place.stat().st_size} of {size} bytes")
