@@ -1,6 +1,8 @@
 """Manifests: what is written comes back, NeMo's rows are taken, and every bad row is named with its line."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,29 @@ def test_made_up_ids_do_not_collide_with_given_ones(tmp_path: Path) -> None:
     assert [row.id for row in manifest.read(path)] == ["a#2", "a", "a#3"]
 
 
+def test_ids_are_made_in_linear_time(tmp_path: Path) -> None:
+    """Rows of one long file, or of x/audio.wav, y/audio.wav; 100,000 of them once took half an hour."""
+    row = json.dumps({"audio_filepath": "audio.wav", "duration": 1})
+    path = tmp_path / "m.jsonl"
+    path.write_text((row + "\n") * 20_000, encoding="utf-8")
+    started = time.process_time()
+    read = manifest.read_all([path, path])
+    assert time.process_time() - started < 10  # the squares take minutes
+    assert len({row.id for row in read}) == 40_000
+    assert [row.id for row in read[:3]] == ["audio", "audio#2", "audio#3"]
+
+
+def test_a_file_s_name_may_be_odd(tmp_path: Path) -> None:
+    """What a file may be called, a manifest may hold; the id made of it is one line of text."""
+    names = ["a\nb.wav", os.fsdecode(b"\xff\xfe.wav"), "\u2028.wav", "x" * 251 + ".wav"]
+    manifest.write(
+        tmp_path / "m.jsonl", [Utterance(f"x{i}", str(tmp_path / name), 1.0) for i, name in enumerate(names)]
+    )
+    assert [row.audio_filepath for row in manifest.read(tmp_path / "m.jsonl")] == [str(tmp_path / n) for n in names]
+    bare = rows(tmp_path / "bare.jsonl", *(json.dumps({"audio_filepath": name, "duration": 1}) for name in names))
+    assert [row.id for row in manifest.read(bare)] == ["a_b", "__", "_", "x" * 251]
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -108,10 +133,33 @@ def test_made_up_ids_do_not_collide_with_given_ones(tmp_path: Path) -> None:
         ({"audio_filepath": "a.wav", "duration": 0}, "duration: found 0, wanted more than 0 seconds"),
         ({"audio_filepath": "a.wav", "duration": -2.5}, "duration: found -2.5, wanted more than 0 seconds"),
         ('{"audio_filepath": "a.wav", "duration": NaN}', "duration: found nan, wanted more than 0 seconds"),
-        ('{"audio_filepath": "a.wav", "duration": 1' + "0" * 400 + "}", "too large"),
+        ('{"audio_filepath": "a.wav", "duration": 1' + "0" * 400 + "}", "duration: found 1000"),
         ({"audio_filepath": "a.wav", "duration": 1, "offset": -1}, "offset: found -1, wanted 0 seconds or more"),
         ({"audio_filepath": "a.wav", "duration": 1, "offset": "0"}, "offset: found '0', wanted a number of seconds"),
         ({"audio_filepath": "a.wav", "duration": 1, "text": ["a"]}, "text: found ['a'], wanted text"),
+        (
+            {"audio_filepath": "a.wav", "duration": 1e308},
+            "duration: found 1e+308, wanted more than 0 seconds, and no more",
+        ),
+        ({"audio_filepath": "a.wav", "duration": 1, "offset": 1e308}, "offset: found 1e+308, wanted"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        (
+            {"audio_filepath": "a\0.wav", "duration": 1},
+            "audio_filepath: found 'a\\x00.wav', which no file can be called",
+        ),
+        (
+            '{"audio_filepath": "\\ud800", "duration": 1}',
+            "audio_filepath: found '\\ud800', which no file can be called",
+        ),
+        ('{"audio_filepath": "a.wav", "duration": 1, "text": "\\ud800"}', "text: found '\\ud800', wanted text without"),
+        ({"audio_filepath": "a.wav", "duration": 1, "id": "a\0"}, "id: found 'a\\x00', wanted a name"),
+        ({"audio_filepath": "a.wav", "duration": 1, "id": "a\nb"}, "id: found 'a\\nb', wanted a name"),
+        ({"audio_filepath": "a.wav", "duration": 1, "id": "a\u2028b"}, "id: found 'a\\u2028b', wanted a name"),
+        ({"audio_filepath": "a.wav", "duration": 1, "id": ""}, "id: found '', wanted a name"),
+        ({"audio_filepath": "a.wav", "duration": 1, "id": "x" * 300}, "xxx..., wanted a name: 1 to 255 bytes"),
+        ({"audio_filepath": "a.wav", "duration": 1, "id": {"a": 1}}, "id: found {'a': 1}, wanted a name"),
+        ('{"audio_filepath": "a.wav", "duration": 1, "id": "\\ud800"}', "id: found '\\ud800', wanted a name"),
+        ({"audio_filepath": "a.wav", "duration": 1, "speaker": "a\tb"}, "speaker: found 'a\\tb', wanted a name"),
     ],
 )
 def test_bad_row(tmp_path: Path, value: Any, message: str) -> None:

@@ -1,16 +1,21 @@
 """Manifests: one utterance a row, as JSON lines with the keys that NeMo uses."""
 
 import json
-import math
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from asr.errors import ManifestError
+from asr.settings import parse_json
 
 SHOWN = 20  # bad rows that an error lists; the others are counted
+LONGEST = 1e7  # seconds: four months
+LONGEST_NAME = 255  # bytes, as of files
+ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # no part of a name
+HALVES = re.compile(r"[\ud800-\udfff]")  # of surrogate pairs: JSON may hold them, UTF-8 not
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ def read(path: Path | str) -> list[Utterance]:
     rows: list[Utterance] = []
     problems: list[str] = []
     lines_of: dict[str, int] = {}
+    names = _Names()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -50,7 +56,7 @@ def read(path: Path | str) -> list[Utterance]:
         if row.id in lines_of and named:
             problems.append(f"{path}:{number}: id {row.id!r} was given to line {lines_of[row.id]} already")
             continue
-        row = _unique(row, lines_of)
+        row = names.unique(row)
         lines_of[row.id] = number
         rows.append(row)
     if problems:
@@ -61,20 +67,15 @@ def read(path: Path | str) -> list[Utterance]:
 
 def read_all(paths: Iterable[Path | str]) -> list[Utterance]:
     """Rows of several manifests; an id that another manifest had before is made unique. Raises what `read` raises."""
-    rows: list[Utterance] = []
-    taken: dict[str, int] = {}
-    for row in (row for path in paths for row in read(path)):
-        row = _unique(row, taken)
-        taken[row.id] = len(rows)
-        rows.append(row)
-    return rows
+    names = _Names()
+    return [names.unique(row) for path in paths for row in read(path)]
 
 
 def _parse(line: str, folder: Path) -> tuple[Utterance, bool]:
     """The row, and whether it names its own id. Raises ValueError saying what is wrong."""
     try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
+        values = parse_json(line)
+    except ValueError as error:
         raise ValueError(f"not JSON: {error}; wanted one object a line") from None
     if not isinstance(values, dict):
         raise ValueError(f"found {type(values).__name__}, wanted an object with audio_filepath, duration, text")
@@ -85,21 +86,54 @@ def _parse(line: str, folder: Path) -> tuple[Utterance, bool]:
     if duration is None:
         raise ValueError("duration is missing; wanted seconds")
     offset = _value(values, "offset", (int, float), 0.0)
-    if not (math.isfinite(duration) and duration > 0):
-        raise ValueError(f"duration: found {duration}, wanted more than 0 seconds")
-    if not (math.isfinite(offset) and offset >= 0):
-        raise ValueError(f"offset: found {offset}, wanted 0 seconds or more")
-    name = values.get("id")
-    speaker = values.get("speaker")
+    if not 0 < duration <= LONGEST:  # NaN is not
+        raise ValueError(
+            f"duration: found {_short(duration)}, wanted more than 0 seconds, and no more than {LONGEST:g}"
+        )
+    if not 0 <= offset <= LONGEST:
+        raise ValueError(f"offset: found {_short(offset)}, wanted 0 seconds or more, and no more than {LONGEST:g}")
+    try:
+        os.fsencode(audio)
+    except UnicodeEncodeError:
+        raise ValueError(f"audio_filepath: found {_short(audio)}, which no file can be called") from None
+    if "\0" in audio:
+        raise ValueError(f"audio_filepath: found {_short(audio)}, which no file can be called")
+    text = _value(values, "text", str, "")
+    if HALVES.search(text):
+        raise ValueError(f"text: found {_short(text)}, wanted text without halves of surrogate pairs")
+    name = _name(values, "id")
     row = Utterance(
-        id=Path(audio).stem if name is None else str(name),
+        id=ODD.sub("_", Path(audio).stem) if name is None else name,
         audio_filepath=str(folder / audio),
         duration=float(duration),
-        text=_value(values, "text", str, ""),
+        text=text,
         offset=float(offset),
-        speaker=None if speaker is None else str(speaker),
+        speaker=_name(values, "speaker"),
     )
     return row, name is not None
+
+
+def _name(values: dict[str, Any], key: str) -> str | None:
+    """A name, which goes into tables, lines of TRN and names of files: so it is one line of text, and not too long."""
+    value = values.get(key)
+    if value is None:
+        return None
+    name = str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    if not name or ODD.search(name) or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"{key}: found {_short(value)}, wanted a name: 1 to {LONGEST_NAME} bytes of text without control "
+            "characters and line breaks"
+        )
+    return name
+
+
+def _short(value: object) -> str:
+    """For messages: a row may hold anything, of any length."""
+    try:
+        shown = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number that is too large"
+    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def _value(values: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
@@ -107,16 +141,25 @@ def _value(values: dict[str, Any], key: str, kind: type | tuple[type, ...], defa
     if value is None:
         return default
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{key}: found {value!r}, wanted {'text' if kind is str else 'a number of seconds'}")
+        raise ValueError(f"{key}: found {_short(value)}, wanted {'text' if kind is str else 'a number of seconds'}")
     return value
 
 
-def _unique(row: Utterance, taken: dict[str, int]) -> Utterance:
-    name, count = row.id, 1
-    while name in taken:
-        count += 1
-        name = f"{row.id}#{count}"
-    return row if name == row.id else replace(row, id=name)
+class _Names:
+    """Ids that were given, and how often each was asked for: however many rows ask for one, each is told at once."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+        self.counts: dict[str, int] = {}
+
+    def unique(self, row: Utterance) -> Utterance:
+        """The row with its id, or with the next of id#2, id#3 ... that is free."""
+        name = row.id
+        while name in self.taken:
+            count = self.counts[row.id] = self.counts.get(row.id, 1) + 1
+            name = f"{row.id}#{count}"
+        self.taken.add(name)
+        return row if name == row.id else replace(row, id=name)
 
 
 def write(path: Path | str, utterances: Iterable[Utterance]) -> None:
@@ -130,7 +173,10 @@ def write(path: Path | str, utterances: Iterable[Utterance]) -> None:
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:
         for row in utterances:
-            file.write(json.dumps(_values(row, folder), ensure_ascii=False) + "\n")
+            line = json.dumps(_values(row, folder), ensure_ascii=False)
+            if HALVES.search(line):  # of a file's name that is not UTF-8
+                line = json.dumps(_values(row, folder))
+            file.write(line + "\n")
     os.replace(part, path)
 
 
