@@ -351,6 +351,35 @@ def test_impossible_settings_are_refused() -> None:
         BeamDecoder(LETTERS, 0.04, beam_size=0)
 
 
+def test_files_of_words_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("CAB\nAB\n", encoding="utf-8-sig")
+    assert BeamDecoder(LETTERS, 0.04, lexicon=tmp_path / "words.txt").vocabulary.labels == ["", "CAB", "AB"]
+    (tmp_path / "hot.txt").write_text("ACME\n", encoding="utf-8-sig")
+    assert read_hotwords(tmp_path / "hot.txt") == {"ACME": 6.0}
+    lm = tmp_path / "lm"
+    lm.mkdir()
+    LanguageModel.of(language_model(["AA READ", "EH"])).save(lm / "lm.safetensors")
+    (lm / "lexicon.txt").write_text("AA AA\nREAD R EH\n", encoding="utf-8-sig")
+    assert BeamDecoder(PHONES, 0.04, lm=lm).vocabulary.labels == ["", "AA", "READ"]
+
+
+def test_words_are_spelt_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A model that skips unknown symbols in training's texts does not find CAB where CABZ is in the lexicon."""
+    lenient = CharacterTokenizer(LETTERS.tokens, unknown="skip")
+    (tmp_path / "lexicon.txt").write_text("AB\nCABZ\n", encoding="utf-8")
+    with pytest.raises(TextError, match=r"lexicon\.txt:2: 'CABZ': the model has no token for 'Z'"):
+        BeamDecoder(lenient, 0.04, lexicon=tmp_path / "lexicon.txt")
+    phones = PhoneTokenizer(PHONES.tokens, unknown="skip", lexicon=SPOKEN)
+    with pytest.raises(TextError, match="no pronunciation of CAB"):
+        BeamDecoder(phones, 0.04, hotwords={"AA": 2.0, "CAB": 2.0}, lm=LanguageModel.of(language_model(["AA"])))
+
+
+def test_phones_with_digits_are_named_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "phones.txt").write_text("BAA B AA\nBEUX B 2\n", encoding="utf-8")
+    with pytest.raises(TextError, match=r"phones\.txt:2: found the phones 2 in 'BEUX B 2'"):
+        BeamDecoder(PHONES, 0.04, lexicon=tmp_path / "phones.txt")
+
+
 def test_hotwords_are_read(tmp_path: Path) -> None:
     assert parse_hotwords("ACME, NEW  YORK:2.5,") == {"ACME": 6.0, "NEW YORK": 2.5}
     (tmp_path / "hot.txt").write_text("ACME\n\nNEW YORK:-1\n", encoding="utf-8")

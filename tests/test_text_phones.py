@@ -10,6 +10,7 @@ import pytest
 
 from asr.errors import ModelError, TextError
 from asr.text import build_tokenizer, load_tokenizer, phones
+from asr.text.normalise import normalise
 from asr.text.phones import PHONES, PhoneTokenizer, guess, read_lexicon, read_lexicons, write_lexicon
 from asr.text.tokenizer import TokenizerConfig
 
@@ -76,9 +77,38 @@ def test_written_and_read_again(cmudict: Path, kaldi: Path, tmp_path: Path) -> N
     assert read_lexicon(tmp_path / "lexicon.txt") == lexicon
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path: Path) -> None:
+    (tmp_path / "bom.txt").write_text("CAT K AE T\nDOG D AO G\n", encoding="utf-8-sig")
+    assert sorted(read_lexicon(tmp_path / "bom.txt")) == ["CAT", "DOG"]
+
+
+def test_words_are_found_whatever_their_case_and_form(tmp_path: Path) -> None:
+    (tmp_path / "german.txt").write_text("Stra\u00dfe S\nMASSE A\nMa\u00dfe B\ne\u0301te\u0301 C\n", encoding="utf-8")
+    tokenizer = PhoneTokenizer.build(["MASSE"], [tmp_path / "german.txt"])
+    texts = ["straße", normalise("Straße", "basic"), "MASSE", normalise("Maße", "basic"), "\u00e9t\u00e9"]
+    assert [tokenizer.reference(text) for text in texts] == ["S", "S", "A", "B", "C"]
+
+
+def test_phones_may_have_digits_for_names(tmp_path: Path) -> None:
+    """X-SAMPA writes eux as 2, oeuf as 9f."""
+    (tmp_path / "french.txt").write_text("eux 2\noeuf 9 f\nun 9~\njeu Z 2\n", encoding="utf-8")
+    assert read_lexicon(tmp_path / "french.txt")["OEUF"] == [("9", "f")]
+    tokenizer = PhoneTokenizer.build(["EUX"], [tmp_path / "french.txt"])
+    assert tokenizer.tokens == ["<blank>", "2", "9", "9~", "Z", "f"]
+
+
+def test_a_model_s_lexicon_has_the_model_s_phones(tokenizer: PhoneTokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    (tmp_path / "lexicon.txt").write_text("HELLO HH EH L OW\nGOOSE G UU S\n", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"lexicon\.txt: found the phones UU, which are not among the model's tokens"):
+        load_tokenizer(tmp_path, tokenizer.to_config()).encode("HELLO")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"A 1.0 AH\n", "bad.txt:1: found 'A 1.0 AH'"),
+        (b"A 1e-05 AH\n", "bad.txt:1: found 'A 1e-05 AH'"),
         (b"A AH\nB\n", "(?s)bad.txt:2: found 'B'.*Wanted a word and its phones"),
         (b"A 0.5 AH\n", "bad.txt:1: found 'A 0.5 AH'"),
         (b"".join(b"W%d\n" % k for k in range(30)), "(?s)bad.txt:20: .*and 10 more"),

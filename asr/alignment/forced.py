@@ -22,6 +22,7 @@ from asr.audio.load import load_audio
 from asr.compiled import compiled
 from asr.decoders import Word
 from asr.errors import DataError, TextError
+from asr.text.normalise import capitals
 from asr.text.tokenizer import Tokenizer, ctc_frames
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def spell(tokenizer: Tokenizer, text: str) -> list[Unit]:
         strict.pronounce(text.split())
         for word in text.split():
             spellings = [
-                tuple(strict.ids.get(phone, -1) for phone in phones) for phones in strict.lexicon[word.upper()]
+                tuple(strict.ids.get(phone, -1) for phone in phones) for phones in strict.lexicon[capitals(word)]
             ]
             if not (known := [spelling for spelling in spellings if -1 not in spelling]):
                 raise TextError(f"{word}: the model's lexicon says it with phones that the model does not have")

@@ -92,6 +92,11 @@ class Example(NamedTuple):
     reference: str
 
 
+def named(row: Utterance) -> tuple[str, str]:
+    """What the row is called in messages, and its text."""
+    return f"{row.id} ({row.audio_filepath})", row.text
+
+
 class SpeechDataset(Dataset[Example]):
     """Utterances with their audio decoded at the model's rate, augmented where an AugmentConfig is given.
 
@@ -114,7 +119,7 @@ class SpeechDataset(Dataset[Example]):
         self.seed = seed
         texts = [utterance.text for utterance in self.utterances]
         self.tokenizer = tokenizer
-        self.tokens = [tokenizer.encode(text) if tokenizer else [] for text in texts]
+        self.tokens = tokenizer.encode_all(map(named, self.utterances)) if tokenizer else [[]] * len(texts)
         self.references = [tokenizer.reference(text) if tokenizer else text for text in texts]
         self.augmenter = Augmenter(augment, sample_rate) if augment else None
         if augment and augment.join:

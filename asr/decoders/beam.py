@@ -299,5 +299,5 @@ def _has_spellings(lexicon: Path, tokenizer: Tokenizer) -> bool:
     """Whether a language model's lexicon.txt has what the tokenizer needs: pronunciations for phones, else words."""
     if tokenizer.kind != "phones":
         return True
-    with lexicon.open(encoding="utf-8") as file:
+    with lexicon.open(encoding="utf-8-sig") as file:
         return len(file.readline().split()) > 1

@@ -26,7 +26,7 @@ def parse_hotwords(text: str) -> dict[str, float]:
 def read_hotwords(path: Path | str) -> dict[str, float]:
     """A file with a phrase a line, each with `:bonus` or without. Raises ConfigError naming file and line."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the hotwords cannot be read: {error}") from error
     return dict(_parse(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip())

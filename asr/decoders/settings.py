@@ -70,7 +70,7 @@ class DecoderSettings:
         if folder is None or not (path := Path(folder) / FILE).is_file():
             return cls()
         try:
-            settings = build(cls, parse_json(path.read_text(encoding="utf-8")), str(path))
+            settings = build(cls, parse_json(path.read_text(encoding="utf-8-sig")), str(path))
         except (ValueError, ConfigError) as error:
             raise ModelError(f"{path}: not the settings of a decoder: {error}") from error
         named = {name: str(_within(path, name, value)) for name, value in settings._paths().items()}

@@ -1,5 +1,6 @@
 """The labels that a beam search finds, and how they are spelt in tokens: the words of a lexicon, or the tokens."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,8 @@ from pathlib import Path
 
 from asr.decoders.lexicon import UNKNOWN
 from asr.errors import ModelError, TextError
-from asr.text.phones import PhoneTokenizer, Pronunciation, read_lexicon
+from asr.text.normalise import split_fields
+from asr.text.phones import STRESSED, PhoneTokenizer, Pronunciation, read_lexicon
 from asr.text.tokenizer import SPACE, Tokenizer
 
 SHOWN = 5  # examples in a message
@@ -38,7 +40,7 @@ def of_lexicon(path: Path | str, tokenizer: Tokenizer) -> Vocabulary:
     What follows the word is not read for models that spell. Raises TextError naming file and line where a word has
     symbols that the model lacks.
     """
-    path = Path(path)
+    path, tokenizer = Path(path), _strict(tokenizer)
     if isinstance(tokenizer, PhoneTokenizer):
         lexicon = read_lexicon(path)
         foreign = {phone for ways in lexicon.values() for way in ways for phone in way} - set(tokenizer.tokens)
@@ -46,12 +48,12 @@ def of_lexicon(path: Path | str, tokenizer: Tokenizer) -> Vocabulary:
             raise TextError(_unknown_phone(path, sorted(foreign), tokenizer))
         return _of_pronunciations(lexicon.items(), tokenizer)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TextError(f"{path}: the lexicon cannot be read: {error}") from error
     spelt: dict[str, tuple[int, ...]] = {}
     for number, line in enumerate(lines, start=1):
-        if fields := line.split():
+        if fields := split_fields(line):
             try:
                 spelt[fields[0]] = _spell(fields[0], tokenizer)
             except TextError as error:
@@ -86,6 +88,7 @@ def of_words(words: Iterable[str], tokenizer: Tokenizer) -> Vocabulary:
 
 def with_words(vocabulary: Vocabulary, words: Sequence[str], tokenizer: Tokenizer) -> Vocabulary:
     """The vocabulary with these words too. Raises TextError where one cannot be spelt."""
+    tokenizer = _strict(tokenizer)
     new = [word for word in dict.fromkeys(words) if word not in vocabulary.numbers]
     if isinstance(tokenizer, PhoneTokenizer):
         ways = [[pronunciation] for pronunciation in tokenizer.pronounce(new)]
@@ -98,6 +101,13 @@ def with_words(vocabulary: Vocabulary, words: Sequence[str], tokenizer: Tokenize
         vocabulary.spellings + [(label + shift, tokens) for label, tokens in added.spellings],
         of_words=True,
     )
+
+
+def _strict(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer without "skip": a word that a decoder is to find is spelt whole or not at all."""
+    strict = copy.copy(tokenizer)
+    strict.unknown = "error"
+    return strict
 
 
 def _spell(word: str, tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -120,12 +130,12 @@ def _numbered(spelt: Iterable[tuple[str, Sequence[tuple[int, ...]]]]) -> Vocabul
 
 
 def _phones(line: str) -> list[str]:
-    return [phone.rstrip("012") for phone in line.split()[1:]]
+    return [STRESSED.get(phone, phone) for phone in split_fields(line)[1:]]
 
 
 def _unknown_phone(path: Path, foreign: list[str], tokenizer: Tokenizer) -> str:
     """The message for a lexicon with phones that the model lacks, naming the first line that has one."""
-    lines = enumerate(path.read_text(encoding="utf-8").split("\n"), start=1)
+    lines = enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1)
     number, line = next((number, line) for number, line in lines if set(foreign) & set(_phones(line)))
     return (
         f"{path}:{number}: found the phones {' '.join(foreign[:SHOWN])} in {line.strip()!r}; the model knows "

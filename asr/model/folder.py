@@ -54,7 +54,7 @@ def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
         raise ModelError(f"{folder}: not a {kind.name} folder: it lacks {', '.join(missing)}")
     path = folder / "config.json"
     try:
-        config: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = parse_json(path.read_text(encoding="utf-8-sig"))
         mark, version = config.pop("kind", None), config.pop("format", None)
         config.setdefault("tokenizer", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import ModelError, TextError
+from asr.text.normalise import capitals, split_fields
 from asr.text.tokenizer import BLANK, Tokenizer, read_tokens
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ STRESSED = {vowel + stress: vowel for vowel in VOWELS for stress in "012"}
 
 Pronunciation = tuple[str, ...]
 Lexicon = dict[str, list[Pronunciation]]
-"""Upper-case word -> its pronunciations, the one to train with first."""
+"""Word, in the capitals of asr.text.normalise -> its pronunciations, the one to train with first."""
 
 FILE = "lexicon.txt"
-NUMBER = re.compile(r"[\d.]+")
+PROBABILITY = re.compile(r"\d*\.\d+|\d+\.|\d+(\.\d+)?e-\d+")  # in Kaldi's lexiconp.txt; a digit alone is X-SAMPA's
 VARIANT = re.compile(r"(?<=.)\(\d+\)$")  # CMUdict's mark of a further pronunciation
 LISTED = 20  # mistakes that one message lists; the others are counted
 
@@ -42,7 +43,7 @@ def read_lexicon(path: Path | str) -> Lexicon:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise TextError(f"{path}: the lexicon cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -52,13 +53,13 @@ def read_lexicon(path: Path | str) -> Lexicon:
     lexicon: Lexicon = {}
     problems = []
     for number, line in enumerate(lines, start=1):
-        word, *phones = line.partition(" #")[0].split() or [""]
+        word, *phones = split_fields(line.partition(" #")[0]) or [""]
         if not word or word.startswith((";;;", "#", "<", "!", "[")):
             continue
-        if not phones or NUMBER.fullmatch(phones[0]):
+        if not phones or PROBABILITY.fullmatch(phones[0]):
             problems.append(f"{path}:{number}: found {line.strip()!r}")
             continue
-        known = lexicon.setdefault(VARIANT.sub("", word).upper(), [])
+        known = lexicon.setdefault(capitals(VARIANT.sub("", word)), [])
         pronunciation = tuple([STRESSED.get(phone, phone) for phone in phones])
         if pronunciation not in known:
             known.append(pronunciation)
@@ -138,16 +139,21 @@ class PhoneTokenizer(Tokenizer):
         if not isinstance(self._lexicon, Path):
             return self._lexicon or {}
         try:
-            return read_lexicon(self._lexicon)
+            lexicon = read_lexicon(self._lexicon)
         except TextError as error:
             raise ModelError(f"without the model's lexicon no text can be turned into phones: {error}") from error
+        foreign = {phone for ways in lexicon.values() for way in ways for phone in way}.difference(self.tokens)
+        if foreign:
+            found = _listed(sorted(foreign), " ")
+            raise ModelError(f"{self._lexicon}: found the phones {found}, which are not among the model's tokens")
+        return lexicon
 
     def pronounce(self, words: Iterable[str]) -> list[Pronunciation]:
         """The first pronunciation of each word. Raises TextError naming those that have none, unless they are skipped.
 
         Guessed pronunciations join the lexicon.
         """
-        words = [word.upper() for word in words]
+        words = [capitals(word) for word in words]
         missing = [word for word in dict.fromkeys(words) if word not in self.lexicon]
         if missing and self.g2p:
             self.lexicon.update(guess(missing))
@@ -213,7 +219,7 @@ def guess(words: Sequence[str]) -> Lexicon:
         # CMUdict writes HURRY as HH ER IY, where espeak-ng has another r after the r-coloured vowel.
         phones = re.sub(r"R R(?= |$)", "R", phones)
         if phones and "?" not in phones:
-            found[word.upper()] = [tuple(phones.split())]
+            found[capitals(word)] = [tuple(phones.split())]
     return found
 
 

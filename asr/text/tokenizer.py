@@ -14,6 +14,7 @@ from asr.text.normalise import name_symbol
 
 BLANK = "<blank>"
 SPACE = "<space>"  # how a space is written in tokens.txt
+SHOWN = 20  # bad texts that an error lists; the others are counted
 
 
 def ctc_frames(labels: Sequence[object]) -> int:
@@ -68,6 +69,23 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """The ids of a text. Raises TextError naming what has no token, unless `unknown` is "skip"."""
         raise NotImplementedError
+
+    def encode_all(self, texts: Iterable[tuple[str, str]]) -> list[list[int]]:
+        """The ids of many texts, each with its name before it: (name, text).
+
+        Raises TextError listing all that cannot be encoded, so that they can be mended in one go.
+        """
+        found: list[list[int]] = []
+        problems: list[str] = []
+        for name, text in texts:
+            try:
+                found.append(self.encode(text))
+            except TextError as error:
+                problems.append(f"{name}: {error}")
+        if problems:
+            more = [f"... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+            raise TextError("\n".join(problems[:SHOWN] + more))
+        return found
 
     def words(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
         """Each word of already collapsed ids, with the half-open range [first, last + 1) of ids that spell it."""
@@ -139,7 +157,7 @@ def read_tokens(folder: Path) -> list[str]:
     """The tokens of a folder's tokens.txt. Raises ModelError."""
     path = folder / "tokens.txt"
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: the tokens cannot be read: {error}") from error
     if "" in lines:

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from asr.audio.load import read_info
 from asr.data import manifest
-from asr.data.batches import DataConfig, SpeechDataset
+from asr.data.batches import DataConfig, SpeechDataset, named
 from asr.data.manifest import Utterance
 from asr.errors import AudioError, ConfigError, DataError
 from asr.model.ctc_model import CTCModel
@@ -87,8 +87,7 @@ def split_usable(rows: list[Utterance], model: CTCModel, data: DataConfig) -> tu
     """
     fastest = max(data.augment.speed)
     usable, excluded = [], []
-    for row in rows:
-        tokens = model.tokenizer.encode(row.text)
+    for row, tokens in zip(rows, model.tokenizer.encode_all(map(named, rows)), strict=True):
         if not data.min_duration <= row.duration <= data.max_duration:
             excluded.append((row, f"{row.duration:.2f} s: not in {data.min_duration:g} to {data.max_duration:g} s"))
         elif not tokens:
@@ -107,7 +106,8 @@ def without_loss(rows: list[Utterance], model: CTCModel) -> Excluded:
 
     Raises DataError where there are no others.
     """
-    found = [(row, _too_short(row, model.tokenizer.encode(row.text), model)) for row in rows]
+    encoded = model.tokenizer.encode_all(map(named, rows))
+    found = [(row, _too_short(row, tokens, model)) for row, tokens in zip(rows, encoded, strict=True)]
     excluded = [(row, reason) for row, reason in found if reason]
     if len(excluded) == len(rows):
         raise DataError(f"no validation utterance can be aligned; the first: {excluded[0][0].id}: {excluded[0][1]}")

@@ -2,7 +2,7 @@
 
 The folder of one language in a release: train.tsv, dev.tsv, test.tsv, validated.tsv, other.tsv with columns
 client_id (the speaker), path and sentence among others, and clips/. Sentences have case and punctuation: text
-scheme `english` for English and `basic` for other languages.
+schemes `english`, `turkish` (Azerbaijani too) and, for other languages, `basic`.
 """
 
 import re
@@ -15,6 +15,8 @@ from asr.data.manifest import Utterance
 SPLITS = ("train", "dev", "test")
 MORE_SPLITS = ("validated", "other")
 COLUMNS = ("client_id", "path", "sentence")
+SCHEME = {"en": "english", "tr": "turkish", "az": "turkish"}
+"""Of languages; `basic` of others."""
 
 
 def present(root: Path) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ CORPUS = Corpus(
     extra_splits=MORE_SPLITS,
     root_marks=tuple(f"{split}.tsv" for split in SPLITS + MORE_SPLITS),
     utterances=utterances,
-    text_scheme=lambda root: "english" if language(root) == "en" else "basic",
+    text_scheme=lambda root: SCHEME.get(language(root), "basic"),
     available=present,
     notes="any language: --source is the folder of one language in a release, or its archive. To be downloaded by "
     "hand, for its terms are accepted on its site. validated holds train, dev and test and more.",
