@@ -122,6 +122,43 @@ def test_killed_and_resumed_gives_the_losses_of_an_uninterrupted_run(tmp_path: P
         torch.testing.assert_close(weights[1][name], value, rtol=0, atol=0)
 
 
+def steps_and_rates(folder: Path) -> tuple[int, list[float]]:
+    """How many optimiser steps a run took, and the learning rates that it went through, relative to the peak."""
+    steps = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    rates = read_metrics(folder)["lr-AdamW/pg1"]
+    return steps, list(dict.fromkeys(round(rates[step] / 0.01, 4) for step in sorted(rates)))
+
+
+def test_max_steps_ends_the_training_and_its_schedule(tmp_path: Path) -> None:
+    # Four batches an epoch: the third step of the sixth epoch is not reached.
+    values = merged(tone_recipe(tmp_path), data={"max_batch_seconds": 1.8}, schedule={"warmup": 0.4, "final": 0.0})
+    values["trainer"] |= {"max_steps": 5, "log_every_n_steps": 1, "check_val_every_n_epoch": 1}
+    assert train(recipe_from(values, "test"))
+    assert steps_and_rates(tmp_path / "run") == (5, [0.5, 1.0, 0.75, 0.25])
+
+
+def test_accumulated_batches_are_one_step(tmp_path: Path) -> None:
+    values = merged(tone_recipe(tmp_path), data={"max_batch_seconds": 1.8}, schedule={"warmup": 0.25, "final": 0.0})
+    values["trainer"] |= {"max_epochs": 2, "accumulate_grad_batches": 2, "log_every_n_steps": 1}
+    values["trainer"] |= {"check_val_every_n_epoch": 1}
+    assert train(recipe_from(values, "test"))
+    assert steps_and_rates(tmp_path / "run") == (4, [1.0, 0.75, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("lr", "patience", "validations"),
+    [(0.0, 2, 3), (0.0, 0, 5), (1e-4, 2, 5)],
+    ids=["nothing gets better", "nor is anything to stop for that", "the loss gets better"],
+)
+def test_early_stopping_counts_validations_that_are_no_better(
+    tmp_path: Path, lr: float, patience: int, validations: int
+) -> None:
+    values = {**merged(tone_recipe(tmp_path), optimizer={"lr": lr}), "early_stopping": patience}
+    values["trainer"] |= {"max_epochs": 5, "check_val_every_n_epoch": 1}
+    assert train(recipe_from(values, "test"))
+    assert list(read_metrics(tmp_path / "run")["valid_wer"].values()) == [1.0] * validations
+
+
 def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to resume"):
         train(recipe_from(tone_recipe(tmp_path), "test"), resume=True)
