@@ -130,7 +130,7 @@ def steps_and_rates(folder: Path) -> tuple[int, list[float]]:
 
 
 def test_max_steps_ends_the_training_and_its_schedule(tmp_path: Path) -> None:
-    # Four batches an epoch: the third step of the sixth epoch is not reached.
+    # Four batches an epoch: the training ends in the second.
     values = merged(tone_recipe(tmp_path), data={"max_batch_seconds": 1.8}, schedule={"warmup": 0.4, "final": 0.0})
     values["trainer"] |= {"max_steps": 5, "log_every_n_steps": 1, "check_val_every_n_epoch": 1}
     assert train(recipe_from(values, "test"))
