@@ -61,7 +61,7 @@ def test_transcribing_does_not_wait_for_packages_that_it_does_not_use(shipped: P
         "assert not unused & set(sys.modules), unused & set(sys.modules)\n"
     )
     words = [sys.executable, "-c", code, str(shipped.parent), str(recording)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{recording}\tBAD CAB\n"
 

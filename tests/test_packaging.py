@@ -38,7 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         (copy / name / "__pycache__" / "x.cpython-311.pyc").touch()
     code = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(made)], cwd=copy, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(made)], cwd=copy, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     (path,) = made.glob("asr-*.whl")
@@ -85,7 +85,7 @@ def test_recipes_are_copied_out_of_an_installed_wheel(wheel: zipfile.ZipFile, tm
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     done = subprocess.run(
         [sys.executable, "-m", "asr", "recipes", "digits", "yesno"],
-        cwd=work, env=environment, capture_output=True, text=True, check=False,
+        cwd=work, env=environment, capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "recipes/digits" in done.stdout
