@@ -64,7 +64,8 @@ def load_model(
     batch_seconds: audio that is computed at once
     threads: utterances that are searched at once; by default one for each core
 
-    Decoding is greedy unless there is a language model, a lexicon, hotwords, or more than one hypothesis to give.
+    Decoding is greedy unless there is a language model, a lexicon, hotwords, or more than one hypothesis to give: with
+    `n_best` alone it becomes a beam search over the bare tokens, whose best text may differ from the greedy one.
     Raises ModelError, TextError and ConfigError for models, files, devices and values that cannot be used.
     """
     from asr.decoders.hotwords import as_hotwords
@@ -81,7 +82,7 @@ def load_model(
     settings = (settings or DecoderSettings.of(model.folder)).with_lm(lm)
     files = {"lexicon": str(lexicon)} if lexicon else {}
     settings = build(DecoderSettings, asdict(settings) | files | given, "load_model")
-    if given and not (settings.lm or settings.lexicon or phrases or n_best > 1):
+    if given and not settings.searches(phrases, n_best):
         raise ConfigError(
             f"{', '.join(given)}: nothing to search with, the model decodes greedily: give lm, lexicon or hotwords"
         )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from asr.decoders import DECODERS, Decoder, Hypothesis, Word, get_decoder
 from asr.decoders.greedy import GreedyDecoder
+from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.errors import ConfigError
 from asr.text.phones import PhoneTokenizer
 from asr.text.subwords import SubwordTokenizer
@@ -124,6 +125,15 @@ def test_an_unknown_decoder_is_told_the_known_ones() -> None:
 def test_the_registry_is_cheap_to_import() -> None:
     code = "import sys, asr.decoders; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_more_than_one_hypothesis_makes_a_search_of_greedy_decoding() -> None:
+    """And its best is the likeliest text, not the text of the likeliest alignment."""
+    log_probs, one = torch.tensor([[[0.6, 0.4], [0.6, 0.4]]]).log(), torch.tensor([2])
+    tokenizer = CharacterTokenizer([BLANK, "A"])
+    greedy, listing = (build_decoder(tokenizer, SECONDS, DecoderSettings(), n_best=n) for n in (1, 2))
+    assert [[h.text for h in found] for found in greedy(log_probs, one)] == [[""]]
+    assert [[h.text for h in found] for found in listing(log_probs, one)] == [["A", ""]]
 
 
 # ------------------------------------------------------------------------------------------------------------ greedy

@@ -58,7 +58,7 @@ def settings(args: argparse.Namespace, model: "AcousticModel") -> "DecoderSettin
     return replace(DecoderSettings.of(model.folder).with_lm(args.lm), **given)
 
 
-def build(args: argparse.Namespace, model: "AcousticModel", *, n_best: int = 1) -> "Decoder":
+def build(args: argparse.Namespace, model: "AcousticModel") -> "Decoder":
     """The decoder that these options ask for."""
     from asr.decoders.hotwords import parse_hotwords, read_hotwords
     from asr.decoders.settings import build_decoder
@@ -67,6 +67,4 @@ def build(args: argparse.Namespace, model: "AcousticModel", *, n_best: int = 1) 
     if args.hotwords_file:
         hotwords |= read_hotwords(args.hotwords_file)
     threads = getattr(args, "threads", None) or None
-    return build_decoder(
-        model.tokenizer, model.seconds_per_frame, settings(args, model), hotwords, n_best=n_best, threads=threads
-    )
+    return build_decoder(model.tokenizer, model.seconds_per_frame, settings(args, model), hotwords, threads=threads)

@@ -51,7 +51,7 @@ def describe(model: "AcousticModel") -> str:
     files = [path for path in model.folder.rglob("*") if path.is_file()]
     network = f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M" if isinstance(model, CTCModel) else "exported"
     settings = DecoderSettings.of(model.folder)
-    searches = settings.lm or settings.lexicon
+    searches = settings.searches()
     unused = {"log_prior"} if settings.rescoring_lm else {"log_prior", "rescoring_weight", "rescoring_size"}
     shown = {name: value for name, value in asdict(settings).items() if searches and value and name not in unused}
     return "\n".join(

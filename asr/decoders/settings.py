@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr.decoders import Decoder, get_decoder
 from asr.errors import ConfigError, ModelError
@@ -22,7 +22,7 @@ MAX_BEAM = 20_000  # prefixes: at 72 bytes for each of a frame, half a minute th
 
 @dataclass(frozen=True)
 class DecoderSettings:
-    """Greedy, unless there is something to search with: a language model, a lexicon or hotwords."""
+    """Greedy, unless there is something to search with or for, see `searches`."""
 
     lm: str = ""  # n-gram model: folder or file; none: no language model
     lexicon: str = ""  # words, with pronunciations for phones; none: the language model's
@@ -81,6 +81,20 @@ class DecoderSettings:
         if lm == "none":
             return replace(self, lm="", lexicon="", rescoring_lm="")
         return replace(self, lm=str(lm)) if lm else self
+
+    def searches(self, hotwords: Mapping[str, float] | None = None, n_best: int = 1) -> bool:
+        """Whether decoding is a beam search: it has a language model, a lexicon or hotwords to search with, or more
+        than one hypothesis to find, since greedy decoding has but one.
+
+        With nothing to search with, the best of several hypotheses is the likeliest text over all its alignments, and
+        may be another than the greedy one, that of the likeliest alignment.
+        """
+        return bool(self.lm or self.lexicon or hotwords or n_best > 1)
+
+    def of_search(self) -> dict[str, Any]:
+        """What asr.decoders.beam.BeamDecoder takes of them, by its names."""
+        values = {name: value for name, value in asdict(self).items() if not name.startswith("rescoring_")}
+        return values | {"lm": self.lm or None, "lexicon": self.lexicon or None}
 
     def save(self, folder: Path | str) -> None:
         """Write decoder.json, and copy into the folder what it names and what is not there yet."""
@@ -142,31 +156,23 @@ def build_decoder(
     n_best: int = 1,
     threads: int | None = None,
 ) -> Decoder:
-    """The decoder of these settings. Raises ModelError, TextError and ConfigError as asr.decoders.beam does."""
-    if not (settings.lm or settings.lexicon or hotwords or n_best > 1):
+    """The decoder of these settings: greedy, or a beam search, see `DecoderSettings.searches`.
+
+    n_best: hypotheses wanted of each utterance, if it has as many. Raises ModelError, TextError and ConfigError as
+    asr.decoders.beam does.
+    """
+    if not settings.searches(hotwords, n_best):
         return get_decoder("greedy", tokenizer, seconds_per_frame)
+    listed = max(n_best, settings.rescoring_size) if settings.rescoring_lm else n_best
     beam = get_decoder(
-        "beam",
-        tokenizer,
-        seconds_per_frame,
-        lm=settings.lm or None,
-        lexicon=settings.lexicon or None,
-        lm_weight=settings.lm_weight,
-        word_insertion_score=settings.word_insertion_score,
-        log_prior=settings.log_prior,
-        prior_weight=settings.prior_weight,
-        unknown_score=settings.unknown_score,
-        beam_size=settings.beam_size,
-        beam_size_token=settings.beam_size_token,
-        beam_threshold=settings.beam_threshold,
-        merge_threshold=settings.merge_threshold,
-        hotwords=hotwords,
-        n_best=max(n_best, settings.rescoring_size if settings.rescoring_lm else 1),
-        threads=threads,
-    )
-    if not settings.rescoring_lm:
-        return beam
+        "beam", tokenizer, seconds_per_frame,
+        hotwords=hotwords, n_best=listed, threads=threads, **settings.of_search(),
+    )  # fmt: skip
+    return _rescoring(beam, settings) if settings.rescoring_lm else beam
+
+
+def _rescoring(decoder: Decoder, settings: DecoderSettings) -> Decoder:
     from asr.decoders.rescoring import RescoringDecoder
     from asr.lm.recurrent import RecurrentLM
 
-    return RescoringDecoder(beam, RecurrentLM.load(settings.rescoring_lm), settings.rescoring_weight)
+    return RescoringDecoder(decoder, RecurrentLM.load(settings.rescoring_lm), settings.rescoring_weight)

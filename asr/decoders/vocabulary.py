@@ -8,7 +8,9 @@ from pathlib import Path
 
 from asr.decoders.lexicon import UNKNOWN
 from asr.errors import ModelError, TextError
+from asr.lm.language_model import LanguageModel
 from asr.text.normalise import split_fields
+from asr.text.phones import FILE as LEXICON_FILE
 from asr.text.phones import STRESSED, PhoneTokenizer, Pronunciation, read_lexicon
 from asr.text.tokenizer import SPACE, Tokenizer
 
@@ -26,6 +28,24 @@ class Vocabulary:
     @cached_property
     def numbers(self) -> dict[str, int]:
         return {label: number for number, label in enumerate(self.labels)}
+
+
+def choose(
+    tokenizer: Tokenizer, lexicon: Path | str | None, lm: LanguageModel | None, lm_path: Path | str | None
+) -> Vocabulary:
+    """The words of the lexicon; else those of the lexicon beside the language model; else the language model's own.
+    Without a lexicon and a language model of words: the tokens.
+
+    Raises TextError and ModelError as the functions below do.
+    """
+    if lexicon:
+        return of_lexicon(lexicon, tokenizer)
+    if lm is None or lm.of_characters:
+        return of_tokens(tokenizer)
+    beside = Path(lm_path) / LEXICON_FILE if lm_path else None
+    if beside and beside.is_file() and _has_spellings(beside, tokenizer):
+        return of_lexicon(beside, tokenizer)
+    return of_words(lm.words, tokenizer)
 
 
 def of_tokens(tokenizer: Tokenizer) -> Vocabulary:
@@ -86,6 +106,21 @@ def of_words(words: Iterable[str], tokenizer: Tokenizer) -> Vocabulary:
     return found
 
 
+def with_phrases(vocabulary: Vocabulary, phrases: Iterable[str], tokenizer: Tokenizer) -> Vocabulary:
+    """The vocabulary with the words of these phrases too, if it is one of words. Raises TextError."""
+    if not vocabulary.of_words:
+        return vocabulary
+    return with_words(vocabulary, [word for phrase in phrases for word in phrase.split()], tokenizer)
+
+
+def labels_of(phrase: str, vocabulary: Vocabulary, tokenizer: Tokenizer) -> list[int]:
+    """A phrase as labels; as tokens, it has a space on either side, so that it is no part of other words."""
+    if vocabulary.of_words:
+        return [vocabulary.numbers[word] for word in phrase.split()]
+    space = [tokenizer.ids[" "]] if " " in tokenizer.ids else []
+    return [*space, *tokenizer.encode(phrase), *space]
+
+
 def with_words(vocabulary: Vocabulary, words: Sequence[str], tokenizer: Tokenizer) -> Vocabulary:
     """The vocabulary with these words too. Raises TextError where one cannot be spelt."""
     tokenizer = _strict(tokenizer)
@@ -108,6 +143,14 @@ def _strict(tokenizer: Tokenizer) -> Tokenizer:
     strict = copy.copy(tokenizer)
     strict.unknown = "error"
     return strict
+
+
+def _has_spellings(lexicon: Path, tokenizer: Tokenizer) -> bool:
+    """Whether a language model's lexicon.txt has what the tokenizer needs: pronunciations for phones, else words."""
+    if tokenizer.kind != "phones":
+        return True
+    with lexicon.open(encoding="utf-8-sig") as file:
+        return len(file.readline().split()) > 1
 
 
 def _spell(word: str, tokenizer: Tokenizer) -> tuple[int, ...]:
