@@ -185,5 +185,6 @@ def train(
     from asr.training.recipe import RecipeConfig, load_recipe, override
     from asr.training.run import train
 
-    read = recipe if isinstance(recipe, RecipeConfig) else load_recipe(recipe)
-    return train(override(read, overrides or {}), resume=resume)
+    values = overrides or {}
+    read = override(recipe, values) if isinstance(recipe, RecipeConfig) else load_recipe(recipe, values)
+    return train(read, resume=resume)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from asr import __version__, commands
+from asr.commands.training import join_overrides
 from asr.errors import UserError
 
 
@@ -53,15 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _use_utf8()
     parser = build_parser()
-    args, rest = parser.parse_known_args(argv)
+    args, rest = parser.parse_known_args(join_overrides(sys.argv[1:] if argv is None else argv))
     if rest and "train" not in (args.command, getattr(args, "subcommand", None)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.overrides = rest
     name = " ".join(["asr", args.command, *filter(None, [getattr(args, "subcommand", None)])])
     try:
         return args.run(args)
-    except KeyboardInterrupt:
-        print(f"\n{name}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"\n{name}: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output, `head` say, has seen enough.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from asr.commands.training import join_overrides
 from asr.errors import ConfigError
 from asr.training.recipe import RecipeConfig, load_recipe, to_yaml
 
@@ -80,6 +81,14 @@ def test_unknown_trainer_arguments_are_named(tmp_path: Path) -> None:
         ("", ["--seed", "[1"], "not valid YAML"),
         ("", ["--encoder.dropout", "2"], "encoder.dropout: found 2"),
         ("encoder: 3", [], "encoder"),
+        ("seed: -1", [], "seed: found -1, wanted 0 to 4294967295"),
+        ("name: ''", [], "name: found '', wanted a name"),
+        ("average_best: 0", [], "average_best: found 0, wanted at least 1"),
+        ("checkpoint_steps: 0", [], "checkpoint_steps: found 0, wanted at least 1"),
+        ("trainer: {precision: bf16-true}", [], "trainer.precision: found 'bf16-true', wanted one of .*bf16-mixed"),
+        ("trainer: {precision: 64-true}", [], "trainer.precision: found '64-true'"),
+        ("trainer: {max_epochs: many}", [], "trainer.max_epochs: found 'many', wanted a number, or -1: no limit"),
+        ("trainer: {max_steps: 1.5}", [], "trainer.max_steps: found 1.5"),
     ],
 )
 def test_mistakes_of_form(tmp_path: Path, text: str, words: list[str], message: str) -> None:
@@ -90,3 +99,30 @@ def test_mistakes_of_form(tmp_path: Path, text: str, words: list[str], message: 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(tmp_path / "none.yaml")
+
+
+def test_the_run_is_named_for_recipe_and_folder_however_the_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "birds").mkdir()
+    for name in ("train", "own"):
+        (tmp_path / "birds" / f"{name}.yaml").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "birds")
+    for path in ("own.yaml", "./own.yaml", tmp_path / "birds" / "own.yaml"):
+        assert load_recipe(path).folder == Path("runs/birds-own")
+    assert load_recipe("train.yaml").name == "birds"
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("train --optimizer.lr 1e-3 own.yaml --seed -1", "train --optimizer.lr=1e-3 own.yaml --seed=-1"),
+        ("lm train --model.cell gru own.yaml", "lm train --model.cell=gru own.yaml"),
+        ("--debug train --check own.yaml --res --outp x", "--debug train --check own.yaml --res --outp x"),
+        ("train --output x --init-from y own.yaml --name", "train --output x --init-from y own.yaml --name"),
+        ("train own.yaml --a.b=c d --seed --x", "train own.yaml --a.b=c d --seed --x"),
+        ("score --colour red a b", "score --colour red a b"),
+    ],
+)
+def test_overrides_may_stand_before_the_recipe(line: str, wanted: str) -> None:
+    assert join_overrides(line.split()) == wanted.split()

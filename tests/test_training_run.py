@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,9 +24,10 @@ from asr.model.ctc_model import CTCModel
 from asr.text import build_tokenizer
 from asr.text.tokenizer import TokenizerConfig
 from asr.training.callbacks import read_metrics
-from asr.training.module import SpeechModule, build_optimizer, build_schedule
+from asr.training.init_from import start_from
+from asr.training.module import SpeechModule, build_optimizer, build_schedule, total_steps
 from asr.training.recipe import OptimizerConfig, ScheduleConfig, recipe_from
-from asr.training.run import average, build_trainer, has_ctc, quiet_lightning, start_from, train
+from asr.training.run import average, build_trainer, has_bfloat16, has_ctc, quiet_lightning, train
 from tests.tones import SENTENCES, brief_recipe, tone_recipe
 
 
@@ -248,15 +251,64 @@ def test_start_from_another_model_keeps_the_encoder_and_a_fitting_head(tmp_path:
         start_from(CTCModel(narrow.model, old.tokenizer), old)
 
 
-def test_a_trained_model_is_kept_where_its_scoring_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [AudioError("the disk is gone"), KeyboardInterrupt()])
+def test_a_trained_model_is_kept_where_its_scoring_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     def fail(*args: object) -> None:
-        raise AudioError("tones0.wav: the disk is gone")
+        raise error
 
     monkeypatch.setattr("asr.training.run.evaluate", fail)
     recipe = recipe_from(brief_recipe(tmp_path, max_epochs=1), "test")
-    with pytest.raises(AudioError, match=r"the disk is gone\nThe trained model is in .*/run/model; .*--resume"):
+    with pytest.raises(
+        type(error), match=r"(the disk is gone|interrupted)\nThe trained model is in .*/run/model; .*--resume"
+    ):
         train(recipe)
     assert CTCModel.load(tmp_path / "run" / "model").tokenizer.vocab_size > 1
     monkeypatch.undo()
     result = train(recipe, resume=True)
     assert result is not None and len(result.valid.ids) == 4
+
+
+def test_a_schedule_ends_with_whatever_ends_the_training() -> None:
+    def steps(batches: int = 10, **settings: object) -> float:
+        trainer = {"limit_train_batches": 1.0, "accumulate_grad_batches": 1, "max_epochs": -1, "max_steps": -1}
+        return total_steps(SimpleNamespace(**(trainer | settings)), batches)  # type: ignore[arg-type]
+
+    assert steps(max_epochs=3) == 30
+    assert steps(max_epochs=3, accumulate_grad_batches=4) == 9
+    assert steps(max_steps=100) == 100
+    assert steps(max_epochs=3, max_steps=100) == 30
+    assert steps(max_epochs=30, max_steps=100) == 100
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    build_schedule(ScheduleConfig("reduce_on_plateau"), optimizer, steps())
+    with pytest.raises(ConfigError, match=r"a training without an end; wanted trainer\.max_epochs, trainer\.max_steps"):
+        build_schedule(ScheduleConfig("constant"), optimizer, steps())
+
+
+def test_bfloat16_is_for_gpus_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for gpu, able in ((True, True), (True, False), (False, False)):
+        monkeypatch.setattr("torch.cuda.is_available", lambda gpu=gpu: gpu)
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation, able=able: able)
+        found[gpu, able] = [name for name in ("auto", "gpu", "cuda", "cpu", "mps") if has_bfloat16(name)]
+    assert found == {(True, True): ["auto", "gpu", "cuda"], (True, False): [], (False, False): []}
+
+
+def test_interrupted_by_the_keyboard_it_says_what_is_kept(tmp_path: Path) -> None:
+    values = merged(brief_recipe(tmp_path, max_epochs=3000), data={"num_workers": 2})
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    command = [sys.executable, "-m", "asr", "train", str(tmp_path / "train.yaml")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True
+    )
+    assert process.stdout is not None
+    assert any(line.startswith("epoch 2/") for line in process.stdout)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to its workers too
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130
+    pattern = r"\nasr train: interrupted in epoch \d+, after \d+ steps; the checkpoint of (\d+) steps is kept: [^\n]*\n"
+    match = re.fullmatch(pattern, told)
+    assert match, told
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == int(match[1])

@@ -16,7 +16,7 @@ from asr.commands import training
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_arguments(parser)
-    parser.add_argument("--init-from", metavar="MODEL", help="model folder whose weights to start from")
+    parser.add_argument("--init-from", metavar="MODEL", help="model folder, or name of a shipped model, to start from")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asr.audio.load import load_audio
+from asr.data import draws
 from asr.data.augment import AugmentConfig, Augmenter
 from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError, TextError
@@ -136,7 +137,7 @@ class SpeechDataset(Dataset[Example]):
         """Every utterance once, with the speed that it is played at in this epoch; some joined, see AugmentConfig."""
         if self.augmenter is None:
             return [Item(i, epoch, 1.0) for i in range(len(self))]
-        rng = np.random.default_rng((self.seed, epoch))
+        rng = draws.generator("examples", self.seed, epoch)
         items = [Item(i, epoch, self.augmenter.draw_speed(rng)) for i in range(len(self))]
         return self._join(items, self.augmenter.config.join, rng) if self.augmenter.config.join else items
 
@@ -174,7 +175,7 @@ class SpeechDataset(Dataset[Example]):
         waveform = self.load(row)
         if self.augmenter is None:
             return waveform
-        return self.augmenter(waveform, np.random.default_rng((self.seed, item.epoch, row)), speed=item.speed)
+        return self.augmenter(waveform, draws.generator("waveform", self.seed, item.epoch, row), speed=item.speed)
 
     def load(self, index: int) -> np.ndarray:
         """The utterance's waveform (S,) float32 at the model's rate."""
@@ -273,7 +274,7 @@ class BucketBatchSampler(Sampler[list[Item]]):
 
     def _cut(self, epoch: int) -> list[list[Item]]:
         items = self.dataset.items(epoch)
-        rng = np.random.default_rng((self.seed, epoch))
+        rng = draws.generator("order", self.seed, epoch)
         seconds = {item: self.seconds(item) for item in items}
         items.sort(key=seconds.__getitem__)
         if self.shuffle:

@@ -31,11 +31,12 @@ class TokenizerConfig:
     lexicon: list[str] = field(default_factory=list)  # phones: CMUdict or Kaldi files; the first that has a word wins
     g2p: bool = False  # phones: guess how English words outside the lexicons are said (pip install 'asr[g2p]')
     unknown: Literal["error", "skip"] = "error"  # what to do with symbols (phones: words) that have no token
+    from_model: str = ""  # model folder or shipped model to take tokens and lexicon from, instead of making them
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ConfigError(f"tokenizer.size: found {self.size}, wanted at least 1")
-        if self.kind == "phones" and not (self.lexicon or self.g2p):
+        if self.kind == "phones" and not (self.lexicon or self.g2p or self.from_model):
             raise ConfigError(
                 "tokenizer.lexicon: found none, and phones need one: give files in the format of CMUdict or of Kaldi's "
                 "lexicon.txt, or set tokenizer.g2p to true"

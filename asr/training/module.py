@@ -11,13 +11,13 @@ import math
 import sys
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+from asr.data import draws
 from asr.data.augment import SpecAugment
 from asr.data.batches import Batch, BucketBatchSampler, SpeechDataset, batch_loader
 from asr.decoders.greedy import GreedyDecoder
@@ -138,16 +138,16 @@ class SpeechModule(RunModule):
         return loss
 
     def loss(self, batch: Batch, seed: tuple[int, ...]) -> Tensor:
-        """The recipe's loss per token of a batch, with SpecAugment and dropout drawn from `seed`.
+        """The recipe's loss per token of a batch, with SpecAugment and dropout drawn from `seed` (see `step_seed`).
 
         Raises DataError naming the utterances where it is not finite.
         """
         config = self.recipe.loss
-        dropout_seed, mask_seed = (int(x) for x in np.random.SeedSequence(seed).generate_state(2))
-        torch.manual_seed(dropout_seed)
+        torch.manual_seed(draws.torch_seed("dropout", *seed))
         features, num_frames = self.model.features(batch.waveforms, batch.num_samples)
         features, num_frames = features.repeat(config.views, 1, 1), num_frames.repeat(config.views)
-        features = self.spec_augment(features, num_frames, torch.Generator().manual_seed(mask_seed))
+        masks = torch.Generator().manual_seed(draws.torch_seed("masks", *seed))
+        features = self.spec_augment(features, num_frames, masks)
         layers, num_frames = self.model.encoder.layer_outputs(features, num_frames)
         log_probs = self.model.log_probs(layers[-1])
         losses = self._losses(log_probs, num_frames, batch, config.crf)
@@ -322,4 +322,5 @@ class SpeechDataModule(RunDataModule):
         return batch.to(device, non_blocking=True)
 
     def loader(self, sampler: BucketBatchSampler) -> DataLoader[Batch]:
-        return batch_loader(sampler, self.num_workers, torch.cuda.is_available())
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return batch_loader(sampler, self.num_workers, pin_memory=on_gpu)

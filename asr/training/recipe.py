@@ -19,8 +19,10 @@ from asr.model.encoders.recurrent import RecurrentConfig
 from asr.model.features import FeatureConfig
 from asr.settings import build, require
 from asr.text.tokenizer import TokenizerConfig
+from asr.training.init_from import inherit
 from asr.training.losses import LossConfig
 
+PRECISIONS = (None, 32, "32", "32-true", "bf16", "bf16-mixed", 16, "16", "16-mixed")  # of Lightning's, those that work
 MAX_EPOCHS = 30  # where a recipe says neither epochs nor steps
 
 
@@ -69,8 +71,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         require(
             "",
-            (bool(self.name.strip(". ")) and not set(self.name) & set("/\\"), "name", repr(self.name),
-             "a name for the run, that can be a folder's"),
+            (bool(self.name.strip(". ")), "name", repr(self.name), "a name for the run"),
             (0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295"),
             (self.early_stopping >= 0, "early_stopping", self.early_stopping, "0 (never) or a number of validations"),
             (self.average_best >= 1, "average_best", self.average_best, "at least 1"),
@@ -90,16 +91,19 @@ class RunConfig:
     @property
     def max_epochs(self) -> int:
         """Of the whole training; -1: as many as the steps take."""
-        default = MAX_EPOCHS if self.trainer.get("max_steps", -1) == -1 else -1
+        default = MAX_EPOCHS if self.trainer.get("max_steps") in (None, -1) else -1
         found = self.trainer.get("max_epochs")
-        return default if found is None else int(found)
+        return default if found is None else found
 
 
 @dataclass(frozen=True)
 class RecipeConfig(RunConfig):
     """All that `asr train` needs to know; one YAML file."""
 
-    init_from: str = ""  # model folder whose weights to start from; a head of another size starts afresh
+    # Model folder, or the name of a shipped model, whose weights to start from. Its tokens and lexicon, features,
+    # encoder and decoder's settings come along, unless the recipe says otherwise; with other tokens the head starts
+    # afresh.
+    init_from: str = ""
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -116,17 +120,24 @@ class RecipeConfig(RunConfig):
 Recipe = TypeVar("Recipe", bound=RunConfig)
 
 
-def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> RecipeConfig:
-    """Read a YAML recipe of `asr train`; see `load_recipe_of`."""
-    return load_recipe_of(RecipeConfig, path, overrides)
+Overrides = list[str] | Mapping[str, Any]
+"""The words of a command line, `--section.key value`; or values by their dotted names."""
 
 
-def load_recipe_of(kind: type[Recipe], path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
-    """Read a YAML recipe of that dataclass, with `--section.key value` overrides of its values.
+def load_recipe(path: str | os.PathLike[str], overrides: Overrides | None = None) -> RecipeConfig:
+    """Read a YAML recipe of `asr train`, overriding its values; see `load_recipe_of`, and `asr.training.init_from`."""
+    return recipe_from(_read(Path(path), overrides), str(path))
+
+
+def load_recipe_of(kind: type[Recipe], path: str | os.PathLike[str], overrides: Overrides | None = None) -> Recipe:
+    """Read a YAML recipe of that dataclass, overriding its values.
 
     Raises ConfigError listing all that is wrong: unreadable YAML, unknown keys, wrong types, impossible values.
     """
-    path = Path(path)
+    return _checked(build(kind, _read(Path(path), overrides), str(path)), str(path))
+
+
+def _read(path: Path, overrides: Overrides | None) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_bytes()) or {}
     except OSError as error:
@@ -136,15 +147,23 @@ def load_recipe_of(kind: type[Recipe], path: str | os.PathLike[str], overrides: 
         raise ConfigError(f"{path}: not valid YAML in UTF-8: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {type(values).__name__}, wanted keys and values")
-    values.setdefault("name", path.parent.name if path.stem == "train" else f"{path.parent.name}-{path.stem}")
-    for key, value in _parse_overrides(overrides or []):
+    # The folder's name, however the path was written.
+    names = [path.absolute().parent.name, "" if path.stem == "train" else path.stem]
+    values.setdefault("name", "-".join(filter(None, names)))
+    pairs = overrides.items() if isinstance(overrides, Mapping) else _parse_overrides(overrides or [])
+    for key, value in pairs:
         _set(values, key, value)
-    return _checked(build(kind, values, str(path)), str(path))
+    return values
 
 
 def override(recipe: RecipeConfig, values: Mapping[str, Any]) -> RecipeConfig:
     """The recipe with other values, by dotted keys. Raises ConfigError, as `load_recipe` does."""
     changed = dataclasses.asdict(recipe)
+    if "init_from" in values:
+        # What is as it is by default was not said.
+        default = dataclasses.asdict(RecipeConfig())
+        for section in ("features", "encoder", "tokenizer"):
+            changed[section] = {n: v for n, v in changed[section].items() if v != default[section][n]}
     for key, value in values.items():
         _set(changed, key, value)
     return recipe_from(changed, f"overrides of {recipe.name}")
@@ -152,7 +171,7 @@ def override(recipe: RecipeConfig, values: Mapping[str, Any]) -> RecipeConfig:
 
 def recipe_from(values: dict[str, Any], where: str) -> RecipeConfig:
     """The recipe of nested dictionaries; see `load_recipe`."""
-    return _checked(build(RecipeConfig, values, where), where)
+    return _checked(build(RecipeConfig, inherit(values), where), where)
 
 
 def to_yaml(recipe: RunConfig) -> str:
@@ -200,6 +219,14 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
     ours = {"logger", "callbacks", "default_root_dir", "enable_checkpointing", "use_distributed_sampler"}
     problems = [f"trainer.{key}: unknown key; see the arguments of lightning's Trainer" for key in set(values) - known]
     problems += [f"trainer.{key}: set by asr itself" for key in set(values) & ours]
+    if values.get("precision") not in PRECISIONS:
+        # With weights in half precision neither features nor CTC can be computed.
+        wanted = ", ".join(sorted({str(value) for value in PRECISIONS if value}))
+        problems.append(f"trainer.precision: found {values['precision']!r}, wanted one of {wanted}")
+    limits = {name: values.get(name) for name in ("max_epochs", "max_steps")}
+    for name, value in limits.items():
+        if not (value is None or (isinstance(value, int) and value >= -1)):
+            problems.append(f"trainer.{name}: found {value!r}, wanted a number, or -1: no limit")
     if problems:
         raise ConfigError(f"{where}:\n" + "\n".join(f"  {problem}" for problem in sorted(problems)))
     return recipe

@@ -19,14 +19,15 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from asr.data import draws
 from asr.data.batches import BucketBatchSampler, Item
 from asr.errors import ConfigError, DataError
 from asr.lm.recurrent import Perplexity, RecurrentLM, RecurrentLMConfig, frame_sentences, to_perplexity
 from asr.lm.sentences import read_sentences
 from asr.settings import require
-from asr.text import build_tokenizer
 from asr.text.tokenizer import Tokenizer, TokenizerConfig
 from asr.training.checkpoints import origin_of
+from asr.training.init_from import make_tokenizer
 from asr.training.module import RunDataModule, RunModule
 from asr.training.ranking import rank
 from asr.training.recipe import RunConfig, to_yaml
@@ -146,7 +147,7 @@ class RecurrentLMModule(RunModule):
     validated: dict[int, tuple[float, int]]  # row -> log-probability, tokens predicted
 
     def training_step(self, batch: SentenceBatch, batch_idx: int) -> Tensor:
-        torch.manual_seed(int(np.random.SeedSequence(self.step_seed(batch_idx)).generate_state(1)[0]))
+        torch.manual_seed(draws.torch_seed("dropout", *self.step_seed(batch_idx)))
         loss = self.loss(batch)
         self.trained += int(batch.num_targets.sum())
         self.log("train_loss", loss, prog_bar=True, batch_size=len(batch.rows))
@@ -255,7 +256,7 @@ def prepare(recipe: RecurrentLMRecipe) -> Prepared:
     held_out = set(chain.from_iterable(read_sentences(path, data.text_scheme) for path in data.exclude))
     found = read_texts(data, "train")
     texts = [text for text in found if text not in held_out] if held_out else found
-    model = RecurrentLM(recipe.model, build_tokenizer(recipe.tokenizer, texts))
+    model = RecurrentLM(recipe.model, make_tokenizer(recipe.tokenizer, texts))
     dataset = SentenceDataset(texts, model.tokenizer, data.max_tokens)
     say = rank_zero_only(print)
     if data.exclude:

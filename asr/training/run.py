@@ -8,7 +8,10 @@ import hashlib
 import json
 import logging
 import os
+import signal
+import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +24,7 @@ import torch
 from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.trainer.states import TrainerStatus
 from pytorch_lightning.utilities import rank_zero_only
 
 from asr.data.batches import BucketBatchSampler, SpeechDataset, batch_loader, collate
@@ -28,7 +32,7 @@ from asr.errors import ConfigError, UserError
 from asr.evaluation.evaluate import Evaluation, evaluate
 from asr.model.ctc_model import CTCModel
 from asr.model.features import GlobalStatistics
-from asr.text import build_tokenizer
+from asr.model.folder import find_model
 from asr.training.callbacks import EpochLines, LearningCurve, Patience, RunProgressBar, SampleHypotheses
 from asr.training.card import model_card
 from asr.training.checkpoints import (
@@ -44,6 +48,7 @@ from asr.training.checkpoints import (
     refuse_changes,
 )
 from asr.training.crf import token_trigram
+from asr.training.init_from import bring_decoder, make_tokenizer, start_from
 from asr.training.losses import ctc_losses
 from asr.training.module import RunDataModule, RunModule, SpeechDataModule, SpeechModule
 from asr.training.ranking import error_rates, metric_of, rank
@@ -72,7 +77,8 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
     if found:
         go_on(recipe, found, module.origin)
     _write_start(recipe, run)
-    if recipe.features.cmvn == "global" and not found:
+    # Statistics that a network was trained with come along with it.
+    if recipe.features.cmvn == "global" and not (found or recipe.init_from):
         measure_cmvn(run.model, run.train_set, recipe.data.max_batch_seconds)
     trainer = fit(recipe, module, SpeechDataModule(recipe, run.train_set, run.valid_set), found)
     if not trainer.is_global_zero:
@@ -84,13 +90,59 @@ def fit(recipe: RunConfig, module: RunModule, batches: RunDataModule, found: Fou
     """Train the module, from the checkpoint found on; return the Trainer with which it was done."""
     with quiet_lightning():
         trainer = build_trainer(recipe, module.metric)
-        trainer.fit(module, batches, ckpt_path=recipe.checkpoints / LAST if found else None)
+        with together(trainer):
+            trainer.fit(module, batches, ckpt_path=recipe.checkpoints / LAST if found else None)
     if found and trainer.global_step == found.step and trainer.is_global_zero:
         print(
             f"nothing was left to train after {found.epoch} epochs, {found.step} steps; to go on, allow more of what "
             "ended it: trainer.max_epochs, max_steps or max_time, or early_stopping"
         )
     return trainer
+
+
+@contextmanager
+def together(trainer: pl.Trainer) -> Iterator[None]:
+    """End all processes of a training with the one that fails or is interrupted, and say what is kept of it."""
+    # Those that Lightning has started on this machine, for the first one alone.
+    children: list[subprocess.Popen[bytes]] = getattr(trainer.strategy.launcher, "procs", [])
+    try:
+        yield
+    except SystemExit:
+        if trainer.state.status != TrainerStatus.INTERRUPTED:
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has turned off
+        if not trainer.is_global_zero:
+            raise SystemExit(130) from None
+        raise KeyboardInterrupt(_what_is_kept(trainer)) from None
+    except BaseException as error:
+        procs = list(children)
+        children.clear()  # Lightning watches them, and would kill this process because of them
+        failed = not isinstance(error, UserError) and _one_fails(procs)
+        for process in procs:
+            process.kill()
+        if failed:
+            raise SystemExit(2) from None  # what went wrong is told by the process that it happened to
+        raise
+
+
+def _one_fails(processes: list[subprocess.Popen[bytes]]) -> bool:
+    """Does one of them exit for a user's mistake within some seconds? Then what this one lacks is that one's word."""
+    until = time.monotonic() + 10
+    while processes and time.monotonic() < until:
+        if any(process.poll() == 2 for process in processes):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _what_is_kept(trainer: pl.Trainer) -> str:
+    step = next(callback.step for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
+    if step is None:
+        return "interrupted before there was anything to keep"
+    return (
+        f"interrupted in epoch {trainer.current_epoch + 1}, after {trainer.global_step} steps; the checkpoint of "
+        f"{step} steps is kept: the same command with --resume goes on from there"
+    )
 
 
 @dataclass(frozen=True)
@@ -109,9 +161,11 @@ def prepare(recipe: RecipeConfig) -> Prepared:
     """Read and check all that the run needs, to its end. Raises UserErrors for what cannot be trained or scored."""
     data = recipe.data
     rows = read_rows(data)
-    model = CTCModel(recipe.model, build_tokenizer(recipe.tokenizer, [row.text for row in rows.train]))
+    model = CTCModel(recipe.model, make_tokenizer(recipe.tokenizer, [row.text for row in rows.train]))
     if recipe.init_from:
-        start_from(model, CTCModel.load(recipe.init_from))
+        told = start_from(model, CTCModel.load(find_model(recipe.init_from)))
+        if told:
+            rank_zero_only(print)(told)
     usable, excluded = split_usable(rows.train, model, data)
     check_references(rows.test, model)
     tokenizer, rate = model.tokenizer, model.sample_rate
@@ -224,24 +278,6 @@ def _write_start(recipe: RecipeConfig, run: Prepared) -> None:
         )
 
 
-def start_from(model: CTCModel, other: CTCModel) -> None:
-    """Copy another model's weights; its head only where both have the same tokens.
-
-    Raises ConfigError where the networks differ in more than the head.
-    """
-    weights = other.state_dict()
-    if other.tokenizer.tokens != model.tokenizer.tokens:
-        weights = {name: value for name, value in weights.items() if not name.startswith("head.")}
-    own = model.state_dict()
-    differing = [name for name, value in weights.items() if name not in own or own[name].shape != value.shape]
-    if differing or other.config.features != model.config.features:
-        raise ConfigError(
-            "init_from: that model has other features or another encoder: copy both sections of its config.json into "
-            f"the recipe (first difference: {differing[0] if differing else 'features'})"
-        )
-    model.load_state_dict(weights, strict=False)
-
-
 def measure_cmvn(model: CTCModel, dataset: SpeechDataset, max_batch_seconds: float) -> None:
     """Store the corpus's feature mean and deviation in the model (cmvn: global)."""
     plain = SpeechDataset(dataset.utterances, model.tokenizer, model.sample_rate)
@@ -269,7 +305,7 @@ def build_trainer(recipe: RunConfig, metric: str = "valid_wer") -> pl.Trainer:
     defaults: dict[str, Any] = {
         "max_epochs": recipe.max_epochs, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "enable_progress_bar": bar,
     }  # fmt: skip
-    if torch.cuda.is_available():
+    if has_bfloat16(recipe.trainer.get("accelerator", "auto")):
         defaults["precision"] = "bf16-mixed"
     settings = {**defaults, **recipe.trainer}
     if isinstance(recipe, RecipeConfig) and settings.get("accelerator", "auto") == "auto":
@@ -287,6 +323,12 @@ def build_trainer(recipe: RunConfig, metric: str = "valid_wer") -> pl.Trainer:
         )  # fmt: skip
     except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
         raise ConfigError(f"trainer: {error}") from error
+
+
+def has_bfloat16(accelerator: object) -> bool:
+    """Whether training runs on a GPU, and one that computes in bfloat16 (Nvidia's from 2020 on)."""
+    wanted = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return wanted and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def has_ctc(device: str) -> bool:
@@ -325,6 +367,8 @@ class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the co
 def finish(recipe: RecipeConfig, trainer: pl.Trainer, run: Prepared, metric: str) -> Result:
     """Choose the weights, score the validation set and once the test set, write the model folder and results.json."""
     model, rows = run.model, run.rows
+    if recipe.init_from:
+        bring_decoder(recipe.init_from, model.tokenizer.tokens, recipe.folder / "model")
     with kept(recipe.folder / "model"):
         valid = choose_weights(
             trainer,
@@ -364,13 +408,13 @@ Scored = TypeVar("Scored")
 
 @contextmanager
 def kept(folder: Path) -> Iterator[None]:
-    """Add to a UserError of the scoring that the training was not in vain."""
+    """Add to what stops the scoring that the training was not in vain."""
     try:
         yield
-    except UserError as error:
+    except (UserError, KeyboardInterrupt) as error:
         raise type(error)(
-            f"{error}\nThe trained model is in {folder}; only its scores are missing. --resume computes them, or `asr "
-            "evaluate`"
+            f"{str(error) or 'interrupted'}\nThe trained model is in {folder}; only its scores are missing. --resume "
+            "computes them, or `asr evaluate`"
         ) from error
 
 
