@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -134,9 +135,9 @@ def test_what_the_system_refuses_is_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*args: object, **options: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "x.json")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "replace", full)
     words = ["score", "text.txt", "text.txt", "--json", "x.json"]
     assert main(words) == 2
     assert capsys.readouterr().err == "asr score: x.json: No space left on device\n"

@@ -1,6 +1,7 @@
 """Formats: exact text on a small transcript, limits on large ones, and programs that read them."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -89,11 +90,11 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
     path = tmp_path / "sub" / "a.txt"
     write(path, "old")
 
-    def fails(self: Path, target: Path) -> None:
+    def fails(source: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Path, "replace", fails)
+        patched.setattr(os, "replace", fails)
         write(path, "new")
     assert path.read_text(encoding="utf-8") == "old"
     write(path, "new")

@@ -3,13 +3,13 @@
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from asr.errors import AudioError
+from asr.files import spool
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def open_file(path: Path | str) -> Iterator[BinaryIO]:
         if stat.S_ISDIR(mode):
             raise AudioError(f"{path}: is a folder, not a file")
         if is_pipe(path):
-            with tempfile.TemporaryDirectory() as folder:
+            with spool() as folder:
                 copy = os.path.join(folder, "audio")
                 with open(path, "rb") as pipe, open(copy, "wb") as target:
                     shutil.copyfileobj(pipe, target)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import ConfigError, ManifestError
+from asr.files import replacing
 from asr.text.normalise import SCHEMES
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def write_json(path: str | None, figures: Mapping[str, Any]) -> None:
 
 def write(path: str, text: str) -> None:
     """Write a file, making its folder."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text, encoding="utf-8")
+    with replacing(path) as file:
+        file.write(text)
 
 
 def check_output(option: str, path: str | None, *, folder: bool = False) -> None:

@@ -22,7 +22,9 @@ not word by word: the network is bidirectional, it needs an utterance's end to r
 import argparse
 import errno
 import math
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -85,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None and args.threads < 1:
         raise ConfigError(f"--threads: found {args.threads}, wanted at least 1")
     options.check_output("--output-dir", args.output_dir, folder=True)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what is spooled goes too
     recogniser = _load(args)
     return _listen(recogniser, args) if live else _transcribe(recogniser, formats, args)
 
@@ -120,13 +124,12 @@ def _listen(recogniser: "Recogniser", args: argparse.Namespace) -> int:
 
 
 def _transcribe(recogniser: "Recogniser", formats: list[str], args: argparse.Namespace) -> int:
-    import tempfile
-
+    from asr.files import spool
     from asr.transcription.batch import transcribe_all
     from asr.transcription.inputs import find
 
-    with tempfile.TemporaryDirectory() as spool:
-        recordings, failures = find(args.paths, args.channels or args.channel, Path(spool), args.track)
+    with spool() as folder:
+        recordings, failures = find(args.paths, args.channels or args.channel, folder, args.track)
         found = len(recordings)
         if args.output_dir and not args.overwrite:
             recordings = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import ManifestError
+from asr.files import replacing
 from asr.settings import parse_json
 
 SHOWN = 20  # bad rows that an error lists; the others are counted
@@ -168,16 +169,13 @@ def write(path: Path | str, utterances: Iterable[Utterance]) -> None:
     Audio below the manifest's folder is written relative to it, so that the folder can be moved; other paths absolute.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(os.path.abspath(path.parent))
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
+    with replacing(path) as file:
         for row in utterances:
             line = json.dumps(_values(row, folder), ensure_ascii=False)
             if HALVES.search(line):  # of a file's name that is not UTF-8
                 line = json.dumps(_values(row, folder))
             file.write(line + "\n")
-    os.replace(part, path)
 
 
 def _values(row: Utterance, folder: Path) -> dict[str, Any]:

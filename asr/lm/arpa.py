@@ -1,7 +1,6 @@
 """ARPA files, the text format of n-gram models: log10 probability, words, log10 back-off weight on each line."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.errors import ModelError
+from asr.files import replacing
 from asr.lm.ngram_model import BOS, EOS, NEVER, SPECIAL, UNK, Array, NGramModel, find, suffixes
 from asr.lm.sentences import open_text
 from asr.text.normalise import split_fields
@@ -28,10 +28,8 @@ def arpa_file(path: Path | str) -> Path:
 
 def write_arpa(path: Path | str, model: NGramModel, progress: Progress | None = None) -> None:
     """Write a model, whole or not at all. progress: called with the number of n-grams written."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
     words = np.array(model.words, object)
-    with part.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as file:
         file.write("\\data\\\n")
         file.writelines(f"ngram {order}={count}\n" for order, count in enumerate(model.counts, start=1))
         for order, count in enumerate(model.counts, start=1):
@@ -49,7 +47,6 @@ def write_arpa(path: Path | str, model: NGramModel, progress: Progress | None = 
                 if progress:
                     progress(stop - start)
         file.write("\n\\end\\\n")
-    os.replace(part, path)
 
 
 def read_arpa(path: Path | str, progress: Progress | None = None) -> NGramModel:

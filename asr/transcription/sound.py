@@ -5,7 +5,6 @@ import math
 import numbers
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from asr.audio.reader import RATES, Report
 from asr.audio.sound_file import open_sound
 from asr.audio.stream import stream
 from asr.errors import AudioError
+from asr.files import spool
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,8 +93,8 @@ def _streamed(path: Path, rate: int, channel: int | None, report: Report) -> Ite
 def _copied(file: BinaryIO, rate: int, channel: int | None, name: str, report: Report) -> Iterator[np.ndarray]:
     """Formats differ in what they need of a file: all have it in one on the disk."""
     # It is closed before it is read: Windows does not open a file twice.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "sound"
+    with spool() as folder:
+        path = folder / "sound"
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy)
         try:

@@ -1,9 +1,7 @@
 """Transcripts as txt, json, srt, vtt, tsv and ctm: a small class for each, which renders a whole file."""
 
-import hashlib
 import html
 import json
-import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asr.decoders import Word
+from asr.files import replacing
 from asr.transcription.transcript import Transcript
 
 LINE_LENGTH = 42  # characters in a line of a subtitle (the BBC's and Netflix's guides say 37 to 42)
@@ -96,12 +95,8 @@ WRITERS: dict[str, Writer] = {
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Short, however long the file's name is; the same next time, so that nothing is left of an interruption.
-    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
-    part = path.with_name(f".{digest}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as file:
+        file.write(text)
 
 
 # -------------------------------------------------------------------------------------------------------- subtitles
