@@ -115,6 +115,13 @@ def test_long_utterances_of_confident_frames_stay_finite(trigram):
     assert torch.isfinite(found).all() and log_probs.grad is not None and torch.isfinite(log_probs.grad).all()
 
 
+def test_mixed_precision_leaves_the_sums_alone(trigram):
+    log_probs, num_frames = random_log_probs(50).float(), torch.tensor([50])
+    wanted = log_partition(log_probs, num_frames, trigram)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(log_partition(log_probs, num_frames, trigram), wanted)
+
+
 def test_too_many_tokens_are_refused():
     with pytest.raises(ConfigError, match=f"{MAX_TOKENS + 1} tokens, wanted at most {MAX_TOKENS}"):
         token_trigram(TEXTS, MAX_TOKENS + 1)

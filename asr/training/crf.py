@@ -72,10 +72,12 @@ class _LogPartition(torch.autograd.Function):
         # A frame of padding is a blank that costs nothing.
         blank = torch.zeros_like(probs[0, 0])
         blank[0] = 1
-        lattice = _Lattice(torch.where(inside[..., None], probs, blank), trigram.to(probs.dtype))
-        log_z = lattice.forward()
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(lattice.occupancies() * inside[..., None])
+        # Sums over all paths want all the digits, whatever the network computes in.
+        with torch.autocast(probs.device.type, enabled=False):
+            lattice = _Lattice(torch.where(inside[..., None], probs, blank), trigram.to(probs.dtype))
+            log_z = lattice.forward()
+            if ctx.needs_input_grad[0]:
+                ctx.save_for_backward(lattice.occupancies() * inside[..., None])
         return log_z
 
     @staticmethod
