@@ -27,7 +27,7 @@ from asr.decoders.greedy import GreedyDecoder
 from asr.errors import TextError, UserError
 from asr.evaluation.scoring import count_errors
 from asr.model.ctc_model import CTCModel
-from asr.model.folder import load_model_folder
+from asr.model.load import load_model_folder
 from asr.text.normalise import normalise
 from asr.text.tokenizer import ctc_frames
 from asr.training.losses import ctc_losses

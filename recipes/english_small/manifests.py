@@ -1,7 +1,7 @@
 """One training and one development manifest out of the corpora that README.md names: manifests.py DATA
 
-DATA is the folder that `asr prepare` wrote below; DATA/english gets train.jsonl and dev.jsonl. Of LibriSpeech dev-clean,
-ten speakers are for development and thirty train. Utterances that two corpora share count once.
+DATA is the folder that `asr prepare` wrote below; DATA/english gets train.jsonl and dev.jsonl. Of LibriSpeech's
+dev-clean eight speakers are for development and thirty-two train. Utterances that two corpora share count once.
 """
 
 import argparse
@@ -12,7 +12,8 @@ from asr.data import manifest
 from asr.data.manifest import Utterance
 from asr.errors import UserError
 
-# Every fifth of dev-clean's forty, beginning with the fourth, and three that older versions of this recipe kept out.
+# Every fifth of dev-clean's forty, from the fourth on, but for two that the first passes had in training; and the three
+# that the first passes kept out.
 HELD_OUT = {"251", "2078", "2803", "2902", "3536", "5536", "6313", "8297"}
 TRAIN = (
     "mini_librispeech/train-clean-5", "librispeech/dev-clean", "librispeech/train-clean-100", "speechocean762/train",
