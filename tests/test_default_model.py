@@ -148,9 +148,10 @@ def test_a_tuned_folder_is_packaged(shipped: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in target.rglob("*"))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     assert script["sizes"](target).endswith(f"{size / 1e6:.2f} MB  in all")
+    assert (target / "SHA256SUMS").is_file()
     shutil.rmtree(shipped)
     assert asr.load_model(target).transcribe(say("BAD CAB")).text == "BAD CAB"
-    with pytest.raises(ModelError, match="packaged: holds config.json, decoder.json, .*remove all but README.md"):
+    with pytest.raises(ModelError, match="packaged: holds SHA256SUMS, config.json, .*remove all but README.md"):
         script["package"](target, target)
 
 

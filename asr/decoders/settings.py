@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr.decoders import Decoder, get_decoder
 from asr.errors import ConfigError, ModelError
+from asr.model.checksums import forget
 from asr.settings import build, parse_json, require
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class DecoderSettings:
     def save(self, folder: Path | str) -> None:
         """Write decoder.json, and copy into the folder what it names and what is not there yet."""
         folder = Path(folder)
+        forget(folder)
         paths = {name: _brought(Path(value), folder) for name, value in self._paths().items()}
         (folder / FILE).write_text(json.dumps(asdict(self) | paths, indent=2) + "\n", encoding="utf-8")
 

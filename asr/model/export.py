@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.onnx.symbolic_helper import parse_args
 
 from asr.errors import ModelError
+from asr.model.checksums import FILE as CHECKSUMS
 from asr.model.ctc_model import CTCModel
 from asr.model.features import Features
 from asr.model.folder import find_model
@@ -58,7 +59,7 @@ def export(folder: Path | str, output: Path | str, int8: bool = False) -> tuple[
     with TemporaryDirectory(dir=output.parent) as part:
         made = Path(part) / output.name
         # Whatever lies beside the weights stays with the model: tokens, lexicon, language model, card.
-        shutil.copytree(folder, made, ignore=shutil.ignore_patterns("model.safetensors"))
+        shutil.copytree(folder, made, ignore=shutil.ignore_patterns("model.safetensors", CHECKSUMS))
         with (made / "README.md").open("a", encoding="utf-8") as card:
             card.write(f"\nExported to ONNX by `asr export`{', LSTM weights in int8' if int8 else ''}.\n")
         onnx.save(features_graph(model), made / FEATURES_FILE)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asr.errors import ModelError
+from asr.model.checksums import forget
 from asr.settings import parse_json
 from asr.text.tokenizer import Tokenizer
 
@@ -29,6 +30,7 @@ class Kind(NamedTuple):
 def write_config(folder: Path, kind: Kind, config: dict[str, Any], tokenizer: Tokenizer, card: str) -> None:
     """Make the folder, with all but the weights; `card` becomes its README.md."""
     folder.mkdir(parents=True, exist_ok=True)
+    forget(folder)
     mark = {"kind": kind.mark} if kind.mark else {}
     config = {"format": FORMAT, **mark, **config, "tokenizer": tokenizer.to_config()}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

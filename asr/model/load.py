@@ -5,6 +5,7 @@ import os
 import torch
 
 from asr.errors import ModelError
+from asr.model.checksums import verify
 from asr.model.contract import AcousticModel
 from asr.model.ctc_model import CTCModel
 from asr.model.folder import find_model
@@ -17,6 +18,7 @@ def load_model_folder(name: str | os.PathLike[str] | None = None, device: str = 
     Raises ModelError for folders and devices that cannot be used.
     """
     folder = find_model(name)
+    verify(folder)
     if (folder / FILE).is_file() and not (folder / "model.safetensors").is_file():
         if device not in ("cpu", "auto"):
             raise ModelError(f"{folder}: exported models run on the CPU, not on {device!r}: use the model it came from")

@@ -105,9 +105,11 @@ class OnnxModel:
         path = Path(folder) / FILE
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3  # errors alone
+        options.log_severity_level = 4  # nothing: what is wrong is in the exceptions
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # onnxruntime's own classes share no base but this
             raise ModelError(f"{path}: the model cannot be loaded: {error}") from error
         try:
