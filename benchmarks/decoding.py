@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr import manifest
-from asr.data import SpeechDataset
+from asr.data import manifest
+from asr.data.batches import SpeechDataset
 from asr.decoders.beam import BeamDecoder
-from asr.emissions import emissions
+from asr.evaluation.emissions import emissions
+from asr.evaluation.scoring import count_errors
 from asr.lm.arpa import read_arpa
-from asr.model import CTCModel
-from asr.scoring import count_errors
+from asr.model.ctc_model import CTCModel
 
 Decode = Callable[[list[np.ndarray]], list[str]]
 

@@ -8,8 +8,9 @@
 Word error rates, with 95 % intervals by bootstrap over speakers (utterances where no speakers are named), and real-time
 factors. The systems are asr without a language model (greedy), asr as the model's folder says (lm), and pocketsphinx
 with the English model and language model that it brings along. All hear the same 16-bit samples at 16 kHz, one
-utterance at a time, in turns, each on one thread. Texts are compared in the scheme `english` of asr.text. A greedy
-model of phones finds no words: it gets its phone error rate, over the utterances whose words it can all pronounce.
+utterance at a time, in turns, each on one thread. Texts are compared in the scheme `english` of asr.text.normalise. A
+greedy model of phones finds no words: it gets its phone error rate, over the utterances whose words it can all
+pronounce.
 
 RTF is CPU time (on one thread: the time that it takes on an idle machine) over audio time, from samples to text:
 features, network and search, but neither loading models nor reading and degrading audio.
@@ -32,16 +33,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from asr import audio, codecs, manifest
-from asr.augment import AugmentConfig, Augmenter, NoiseConfig, add_noise, stretch
+from asr.api import load_model
+from asr.audio import codecs
+from asr.audio.load import load_audio, resample
+from asr.data import manifest
+from asr.data.augment import AugmentConfig, Augmenter, NoiseConfig, add_noise, stretch
+from asr.data.manifest import Utterance
 from asr.decoders import Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, TextError, UserError
-from asr.evaluate import Evaluation
-from asr.manifest import Utterance
-from asr.scoring import count_errors
-from asr.text import Tokenizer, normalise
-from asr.transcribe import Transcriber
+from asr.evaluation.evaluate import Evaluation
+from asr.evaluation.scoring import count_errors
+from asr.text.normalise import normalise
+from asr.text.tokenizer import Tokenizer
 
 RATE = 16_000  # Hz
 SYSTEMS = ("greedy", "lm", "pocketsphinx")
@@ -93,13 +97,13 @@ def as_16_bit(waveform: np.ndarray) -> np.ndarray:
 
 def asr_system(name: Path | None, greedy: bool) -> tuple[Recognise, Tokenizer | None]:
     """A model, decoded greedily or as its folder says; and the tokenizer if what it finds is phones."""
-    transcriber = Transcriber.load(name, lm="none" if greedy else None)
+    transcriber = load_model(name, device="cpu", lm="none" if greedy else None)
     model = transcriber.model
     if not greedy and isinstance(transcriber.decoder, GreedyDecoder):
         raise ConfigError(f"{model.folder}: no language model (decoder.json) in this folder: leave lm out of --systems")
 
     def recognise(waveform: np.ndarray) -> str:
-        return transcriber.recognise([audio.resample(waveform, RATE, model.sample_rate)])[0].text
+        return transcriber.recogniser.recognise([resample(waveform, RATE, model.sample_rate)])[0].text
 
     phones = model.tokenizer.kind == "phones" and greedy
     return recognise, model.tokenizer if phones else None
@@ -146,12 +150,12 @@ def score(rows: Sequence[Utterance], texts: Sequence[str], seconds: float, phone
     hypotheses = list(texts) if phones else [normalise(text, "english") for text in texts]
     audio_seconds = sum(row.duration for row in rows)
     if phones:
-        said = [_phones(phones, text) for text in references]
-        kept = [i for i, text in enumerate(said) if text is not None]
+        pronounced = [_phones(phones, text) for text in references]
+        kept = [i for i, text in enumerate(pronounced) if text is not None]
         # RTF stays that of all: it is not known for each.
         seconds *= sum(rows[i].duration for i in kept) / audio_seconds
         rows, hypotheses = [rows[i] for i in kept], [hypotheses[i] for i in kept]
-        references = [text for text in said if text is not None]
+        references = [text for text in pronounced if text is not None]
         audio_seconds = sum(row.duration for row in rows)
     return Evaluation(
         utterances=list(rows),
@@ -178,11 +182,11 @@ def run(rows: list[Utterance], degrade: Degrade, systems: dict[str, Recognise]) 
     texts: dict[str, list[str]] = {name: [] for name in systems}
     seconds = dict.fromkeys(systems, 0.0)
     for row in tqdm(rows, unit="utt", disable=None, leave=False):
-        waveform, _ = audio.load(row.audio_filepath, RATE, offset=row.offset, duration=row.duration)
-        heard = as_16_bit(degrade(waveform, row))
+        waveform, _ = load_audio(row.audio_filepath, RATE, offset=row.offset, duration=row.duration)
+        samples = as_16_bit(degrade(waveform, row))
         for name, recognise in systems.items():
             started = time.process_time()
-            texts[name].append(recognise(heard))
+            texts[name].append(recognise(samples))
             seconds[name] += time.process_time() - started
     return {name: (texts[name], seconds[name]) for name in systems}
 
@@ -222,7 +226,9 @@ def benchmark(args: argparse.Namespace) -> None:
                 print(f"| {test_set} | {name} | {system} | {len(found.ids)} | {rate} | {interval} | {found.rtf:.4f} |",
                       flush=True)  # fmt: skip
     if args.json:
-        Path(args.json).write_text(json.dumps({"versions": versions, "results": results}, indent=2) + "\n")
+        Path(args.json).write_text(
+            json.dumps({"versions": versions, "results": results}, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr import audio, manifest
-from asr.manifest import Utterance
-from asr.scoring import count_errors
-from asr.segmentation import Piece
-from asr.transcribe import Transcriber
+from asr.api import load_model
+from asr.audio.load import load_audio
+from asr.data import manifest
+from asr.data.manifest import Utterance
+from asr.evaluation.scoring import count_errors
+from asr.transcription.segmentation import Piece
 
 
 def load(row: Utterance, rate: int) -> np.ndarray:
-    return audio.load(row.audio_filepath, rate, offset=row.offset, duration=row.duration)[0]
+    return load_audio(row.audio_filepath, rate, offset=row.offset, duration=row.duration)[0]
 
 
 def join(rows: list[Utterance], seconds: float, rate: int, path: Path) -> list[int]:
@@ -44,13 +45,13 @@ def join(rows: list[Utterance], seconds: float, rate: int, path: Path) -> list[i
 
 def peak_memory() -> float:
     """MiB, of this process alone: getrusage would count what its parent had when it was started."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def transcribe(model: str, path: str) -> None:
     """In a process of its own: prints text, segments, seconds, and peak memory as JSON."""
-    transcriber = Transcriber.load(model)
+    transcriber = load_model(model, device="cpu")
     before = peak_memory()
     started = time.perf_counter()
     found = transcriber.transcribe(path)
@@ -76,7 +77,7 @@ def main() -> None:
     if args.only:
         return transcribe(args.model, args.manifest)
     rows = manifest.read(args.manifest)
-    transcriber = Transcriber.load(args.model)
+    transcriber = load_model(args.model, device="cpu")
     rate = transcriber.model.sample_rate
     texts: dict[int, str] = {}
     print("| minutes | utterances | WER one by one | WER joined | difference | segments | peak MiB (before) | RTFx |")
@@ -86,10 +87,10 @@ def main() -> None:
             path = Path(folder) / "long.wav"
             used = join(rows, minutes * 60, rate, path)
             words = [sys.executable, __file__, "--only", args.model, str(path)]
-            long = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+            long = json.loads(subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout)
         new = [i for i in dict.fromkeys(used) if i not in texts]
         pieces = ((i, Piece(0.0, load(rows[i], rate))) for i in new)
-        texts |= {i: hypothesis.text for i, hypothesis in transcriber.hypotheses(pieces)}
+        texts |= {i: hypothesis.text for i, hypothesis in transcriber.recogniser.hypotheses(pieces)}
         reference = " ".join(rows[i].text for i in used)
         alone = count_errors([reference], [" ".join(texts[i] for i in used if texts[i])]).rate
         joined = count_errors([reference], [long["text"]]).rate

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from asr.encoders.recurrent import recur
+from asr.model.encoders.recurrent import recur
 
 SIZES = [(100, 24, 320), (100, 8, 320), (100, 24, 256), (100, 32, 512), (400, 16, 320)]  # frames, batch, width
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}
@@ -24,7 +24,8 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}
 
 def ours(layers: nn.ModuleList, x: Tensor, lengths: Tensor) -> Tensor:
     for layer in layers:
-        x = recur(layer, x, lengths, list(layer._flat_weights))  # type: ignore[arg-type]
+        assert isinstance(layer, nn.RNNBase)
+        x = recur(layer, x, lengths, [weight for direction in layer.all_weights for weight in direction])
     return x
 
 

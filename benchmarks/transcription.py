@@ -20,16 +20,17 @@ from pathlib import Path
 import soundfile
 import torch
 
-from asr import audio, manifest
-from asr.batch_transcribe import transcribe_all
+from asr.audio.load import load_audio
+from asr.data import manifest
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError
-from asr.export import export
-from asr.model import CTCModel
-from asr.model_folder import load_model_folder
-from asr.scoring import count_errors
-from asr.transcribe import Transcriber
-from asr.transcribe_inputs import find
+from asr.evaluation.scoring import count_errors
+from asr.model.ctc_model import CTCModel
+from asr.model.export import export
+from asr.model.load import load_model_folder
+from asr.transcription.batch import transcribe_all
+from asr.transcription.inputs import find
+from asr.transcription.recogniser import Recogniser
 
 Way = Callable[[Path], list[str]]
 """A folder of files -> their texts in the order of their names."""
@@ -42,7 +43,7 @@ def plain(model: CTCModel) -> Way:
     def run(folder: Path) -> list[str]:
         texts = []
         for path in sorted(folder.iterdir()):
-            waveform, _ = audio.load(path, model.sample_rate)
+            waveform, _ = load_audio(path, model.sample_rate)
             log_probs, num_frames = model(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
             texts.append(decoder(log_probs, num_frames)[0][0].text)
         return texts
@@ -50,10 +51,10 @@ def plain(model: CTCModel) -> Way:
     return run
 
 
-def batched(transcriber: Transcriber) -> Way:
+def batched(recogniser: Recogniser) -> Way:
     def run(folder: Path) -> list[str]:
         recordings, problems = find([str(folder)], None, folder)
-        results = [result for _, result in transcribe_all(transcriber, recordings)]
+        results = [result for _, result in transcribe_all(recogniser, recordings)]
         failures = [result for result in results if isinstance(result, str)]
         if problems or failures:
             raise RuntimeError(f"not all files were transcribed: {problems + failures}")
@@ -64,14 +65,14 @@ def batched(transcriber: Transcriber) -> Way:
 
 def all_ways(folder: Path, spool: Path) -> dict[str, Way]:
     model = CTCModel.load(folder)
-    ways = {"plain loop": plain(model), "fp32": batched(Transcriber(model))}
+    ways = {"plain loop": plain(model), "fp32": batched(Recogniser(model))}
     try:
-        ways["bf16"] = batched(Transcriber(model, precision="bf16"))
+        ways["bf16"] = batched(Recogniser(model, precision="bf16"))
     except ConfigError as error:
         print(f"bf16: {error}")
     for name, int8 in (("ONNX", False), ("ONNX int8", True)):
         export(folder, spool / name, int8=int8)
-        ways[name] = batched(Transcriber(load_model_folder(spool / name)))
+        ways[name] = batched(Recogniser(load_model_folder(spool / name)))
     return ways
 
 
@@ -90,7 +91,7 @@ def main() -> None:
         folder.mkdir()
         seconds = 0.0
         for i, row in enumerate(rows):
-            waveform, rate = audio.load(row.audio_filepath, offset=row.offset, duration=row.duration)
+            waveform, rate = load_audio(row.audio_filepath, offset=row.offset, duration=row.duration)
             soundfile.write(folder / f"{i:06}.wav", waveform, rate, subtype="PCM_16")
             seconds += len(waveform) / rate
         ways = all_ways(args.model, spool)

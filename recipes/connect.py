@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr import audio, manifest
+from asr.audio.load import load_audio
+from asr.data import manifest
+from asr.data.manifest import Utterance
 from asr.errors import UserError
-from asr.manifest import Utterance
 
 
 def connect(
@@ -36,7 +37,7 @@ def connect(
         chosen = [takes[k] for k in rng.integers(len(takes), size=rng.integers(words[0], words[1] + 1))]
         parts: list[np.ndarray] = []
         for take in chosen:
-            waveform, rate = audio.load(take.audio_filepath, offset=take.offset, duration=take.duration)
+            waveform, rate = load_audio(take.audio_filepath, offset=take.offset, duration=take.duration)
             parts += [waveform, background(waveform, int(rng.uniform(0, pause) * rate), rng)]
         waveform = np.concatenate(parts[:-1])
         path = folder / f"{speaker}-{i:04d}.flac"

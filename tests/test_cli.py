@@ -24,7 +24,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     values = tone_recipe(folder)
     values["data"]["test"] = values["data"]["valid"]
-    (folder / "train.yaml").write_text(yaml.safe_dump(values))
+    (folder / "train.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     assert main(["train", str(folder / "train.yaml")]) == 0
     return folder
 
@@ -64,7 +64,7 @@ def test_evaluate_writes_the_figures(trained: Path, tmp_path: Path, capsys: pyte
     words = ["evaluate", str(trained / "run/model"), str(manifest), "--json", str(result)]
     assert main([*words, "--hypotheses", str(hypotheses)]) == 0
     assert "WER 0.00%" in capsys.readouterr().out
-    figures = json.loads(result.read_text())
+    figures = json.loads(result.read_text(encoding="utf-8"))
     assert (figures["wer"], figures["cer"], figures["words"], figures["utterances"]) == (0, 0, 10, 4)
     assert {"substitutions", "deletions", "insertions", "audio_seconds", "rtf"} <= set(figures)
     assert main(["score", str(manifest), str(hypotheses)]) == 0
@@ -72,20 +72,21 @@ def test_evaluate_writes_the_figures(trained: Path, tmp_path: Path, capsys: pyte
 
 
 def test_score_counts_errors(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / "ref.txt").write_text("A B C\n\nD E\n")
-    (tmp_path / "hyp.txt").write_text("A X C\nY\nD\n")
+    (tmp_path / "ref.txt").write_text("A B C\n\nD E\n", encoding="utf-8")
+    (tmp_path / "hyp.txt").write_text("A X C\nY\nD\n", encoding="utf-8")
     result = tmp_path / "result.json"
     assert main(["score", str(tmp_path / "ref.txt"), str(tmp_path / "hyp.txt"), "--json", str(result)]) == 0
     assert "WER 60.00% (1 substitutions, 1 deletions, 1 insertions of 5 words)" in capsys.readouterr().out
-    figures = json.loads(result.read_text())
+    figures = json.loads(result.read_text(encoding="utf-8"))
     assert figures["wer"] == pytest.approx(0.6)
 
 
 def test_train_again_without_resume_and_with_overrides(trained: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", str(trained / "train.yaml")]) == 2
     assert "--resume" in capsys.readouterr().err
-    assert main(["train", str(trained / "train.yaml"), "--check", "--encoder.hidden_size", "16"]) == 0
-    assert "4 training utterances" in capsys.readouterr().out
+    for words in (["--check", "--encoder.hidden_size", "16"], ["--encoder.hidden_size", "16", "--check"]):
+        assert main(["train", *words[:2], str(trained / "train.yaml"), *words[2:]]) == 0
+        assert "4 training utterances" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_help_is_quick_and_imports_nothing_heavy(words: list[str]) -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, encoding="utf-8", check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     assert "usage: asr" in done.stdout
@@ -133,7 +134,7 @@ def test_python_m_asr_from_any_folder(tmp_path: Path) -> None:
         cwd=tmp_path,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert done.stdout.startswith("asr ")

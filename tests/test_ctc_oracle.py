@@ -5,7 +5,8 @@ import math
 from collections import defaultdict
 
 import torch
-from torch.nn import functional
+
+from asr.training.losses import ctc_losses
 
 FRAMES, SYMBOLS = 6, 4  # the blank is symbol 0
 
@@ -31,19 +32,14 @@ def sums_over_alignments(log_probs: torch.Tensor) -> dict[tuple[int, ...], float
     return {labels: math.fsum(parts) for labels, parts in sums.items()}
 
 
-def ctc_losses(log_probs: torch.Tensor, labels: list[tuple[int, ...]]) -> list[float]:
-    """torch's loss of each label sequence, none of them longer than the frames."""
+def losses_in_training(log_probs: torch.Tensor, labels: list[tuple[int, ...]]) -> list[float]:
+    """The loss of each label sequence, none of them longer than the frames; all in one batch."""
     padded = torch.zeros(len(labels), FRAMES, dtype=torch.int64)
     for row, sequence in zip(padded, labels, strict=True):
         row[: len(sequence)] = torch.tensor(sequence, dtype=torch.int64)
-    losses = functional.ctc_loss(
-        log_probs[:, None].expand(-1, len(labels), -1).contiguous(),
-        padded,
-        torch.full((len(labels),), FRAMES),
-        torch.tensor([len(sequence) for sequence in labels]),
-        reduction="none",
-    )
-    return losses.tolist()
+    lengths = torch.tensor([len(sequence) for sequence in labels])
+    batch = log_probs.expand(len(labels), -1, -1)
+    return ctc_losses(batch, torch.full((len(labels),), FRAMES), padded, lengths).tolist()
 
 
 def test_every_label_sequence_has_the_loss_of_its_alignments() -> None:
@@ -51,7 +47,7 @@ def test_every_label_sequence_has_the_loss_of_its_alignments() -> None:
     sums = sums_over_alignments(log_probs)
     assert abs(math.fsum(sums.values()) - 1) < 1e-12
     assert () in sums and (1, 1, 1) in sums and (1, 2, 3, 1, 2, 3) in sums
-    for labels, loss in zip(sums, ctc_losses(log_probs, list(sums)), strict=True):
+    for labels, loss in zip(sums, losses_in_training(log_probs, list(sums)), strict=True):
         assert abs(loss + math.log(sums[labels])) < 1e-12, labels
 
 
@@ -59,4 +55,4 @@ def test_labels_that_no_alignment_spells_have_an_infinite_loss() -> None:
     sums = sums_over_alignments(random_log_probs())
     impossible = [(1, 1, 1, 1), (1, 2, 2, 3, 3, 1)]  # a blank must part equal neighbours: 7 and 8 frames
     assert not sums.keys() & set(impossible)
-    assert ctc_losses(random_log_probs(), impossible) == [math.inf, math.inf]
+    assert losses_in_training(random_log_probs(), impossible) == [math.inf, math.inf]

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from asr.decoders import DECODERS, Decoder, Hypothesis, Word, get_decoder
 from asr.decoders.greedy import GreedyDecoder
+from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.errors import ConfigError
-from asr.phones import PhoneTokenizer
-from asr.subwords import SubwordTokenizer
-from asr.text import BLANK, CharacterTokenizer, Tokenizer
+from asr.text.phones import PhoneTokenizer
+from asr.text.subwords import SubwordTokenizer
+from asr.text.tokenizer import BLANK, CharacterTokenizer, Tokenizer
 
 LETTERS = CharacterTokenizer([BLANK, " ", "A", "B", "C"])
 SECONDS = 0.04  # of a frame
@@ -103,6 +104,15 @@ def test_silence_is_the_empty_hypothesis(decoder: Decoder, frames: int) -> None:
     assert best.confidence == 1.0
 
 
+def test_narrowed_weighted_and_listing_give_a_decoder_and_leave_the_first_as_it_is(decoder: Decoder) -> None:
+    log_probs = spelt(LETTERS, "AB  CAA_A  B")
+    before = decode_one(decoder, log_probs)
+    for changed in (decoder.narrowed(1), decoder.weighted(0.5, 3.0, 0.0), decoder.listing(7)):
+        assert isinstance(changed, Decoder) and changed.unit == decoder.unit == "token"
+        assert decode_one(changed, log_probs).text == "AB CAA B"
+    assert decode_one(decoder, log_probs) == before
+
+
 def test_no_utterances_give_no_results(decoder: Decoder) -> None:
     assert decoder(torch.zeros(0, 7, 5), torch.zeros(0, dtype=torch.int64)) == []
 
@@ -115,6 +125,15 @@ def test_an_unknown_decoder_is_told_the_known_ones() -> None:
 def test_the_registry_is_cheap_to_import() -> None:
     code = "import sys, asr.decoders; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_more_than_one_hypothesis_makes_a_search_of_greedy_decoding() -> None:
+    """And its best is the likeliest text, not the text of the likeliest alignment."""
+    log_probs, one = torch.tensor([[[0.6, 0.4], [0.6, 0.4]]]).log(), torch.tensor([2])
+    tokenizer = CharacterTokenizer([BLANK, "A"])
+    greedy, listing = (build_decoder(tokenizer, SECONDS, DecoderSettings(), n_best=n) for n in (1, 2))
+    assert [[h.text for h in found] for found in greedy(log_probs, one)] == [[""]]
+    assert [[h.text for h in found] for found in listing(log_probs, one)] == [["A", ""]]
 
 
 # ------------------------------------------------------------------------------------------------------------ greedy

@@ -2,6 +2,8 @@
 
 import runpy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,15 @@ import soundfile
 import torch
 
 import asr
-from asr import model_folder
 from asr.cli import main
 from asr.decoders.beam import BeamDecoder
 from asr.decoders.greedy import GreedyDecoder
 from asr.decoders.settings import DecoderSettings
 from asr.errors import ModelError
-from asr.model import CTCModel
-from asr.model_folder import DEFAULT, SHIPPED, find_model
-from asr.transcribe import Transcriber
+from asr.model import folder as model_folder
+from asr.model.ctc_model import CTCModel
+from asr.model.folder import DEFAULT, SHIPPED, find_model
+from asr.transcription.transcriber import Transcriber
 from tests.tone_model import RATE, say, tone_model
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -29,7 +31,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A default model of tones, with a language model in which A is never said alone."""
     folder = tmp_path / "models" / DEFAULT
     tone_model().save(folder)
-    (tmp_path / "text.txt").write_text("BAD CAB\nCAB BAD\nDAB\nBAD DAB\nCAB\n")
+    (tmp_path / "text.txt").write_text("BAD CAB\nCAB BAD\nDAB\nBAD DAB\nCAB\n", encoding="utf-8")
     assert main(["lm", "build", str(tmp_path / "text.txt"), "--order", "2", "--discount-fallback",
                  "--output", str(tmp_path / "lm")]) == 0  # fmt: skip
     DecoderSettings(lm=str(tmp_path / "lm"), unknown_score=None).save(folder)
@@ -49,6 +51,19 @@ def test_the_default_model_needs_no_name(shipped: Path, recording: Path, capsys:
     assert capsys.readouterr().out == f"{recording}\tBAD CAB\n"
     assert main(["transcribe", str(recording), "--model", DEFAULT]) == 0
     assert capsys.readouterr().out == f"{recording}\tBAD CAB\n"
+
+
+def test_transcribing_does_not_wait_for_packages_that_it_does_not_use(shipped: Path, recording: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom asr.cli import main\nfrom asr.model import folder\n"
+        "folder.SHIPPED = Path(sys.argv[1])\nassert main(['transcribe', sys.argv[2]]) == 0\n"
+        "unused = {'librosa', 'torchaudio', 'pytorch_lightning', 'matplotlib', 'jinja2', 'onnxruntime'}\n"
+        "assert not unused & set(sys.modules), unused & set(sys.modules)\n"
+    )
+    words = [sys.executable, "-c", code, str(shipped.parent), str(recording)]
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{recording}\tBAD CAB\n"
 
 
 def test_a_loaded_model_decodes_as_its_folder_says(shipped: Path, tmp_path: Path) -> None:
@@ -87,9 +102,9 @@ def test_info_without_manifests_describes_a_model(
 ) -> None:
     capsys.readouterr()
     assert main(["info"]) == 0
-    said = capsys.readouterr().out
-    assert f"folder      {shipped}\nunits       characters, " in said
-    assert f"decoding    beam search\n  lm                    {shipped / 'lm'}\n" in said
+    printed = capsys.readouterr().out
+    assert f"folder      {shipped}\nunits       characters, " in printed
+    assert f"decoding    beam search\n  lm                    {shipped / 'lm'}\n" in printed
     tone_model().save(tmp_path / "bare")
     assert main(["info", "--model", str(tmp_path / "bare")]) == 0
     assert capsys.readouterr().out.endswith("decoding    greedy\n")
@@ -99,7 +114,7 @@ def test_a_shipped_model_is_not_tuned_in_place(
     shipped: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = tmp_path / "dev.jsonl"
-    manifest.write_text(f'{{"audio_filepath": "{recording}", "duration": 1.0, "text": "BAD CAB"}}\n')
+    manifest.write_text(f'{{"audio_filepath": "{recording}", "duration": 1.0, "text": "BAD CAB"}}\n', encoding="utf-8")
     before = (shipped / "decoder.json").read_bytes()
     assert main(["lm", "tune", DEFAULT, str(manifest)]) == 2
     assert "tune a copy of the folder" in capsys.readouterr().err
@@ -126,16 +141,17 @@ def test_a_tuned_folder_is_packaged(shipped: Path, tmp_path: Path) -> None:
     script = runpy.run_path(str(RECIPES / "english_small" / "package.py"))
     target = tmp_path / "packaged"
     target.mkdir()
-    (target / "README.md").write_text("the card")
+    (target / "README.md").write_text("the card", encoding="utf-8")
     script["package"](shipped, target)
-    assert (target / "README.md").read_text() == "the card"
+    assert (target / "README.md").read_text(encoding="utf-8") == "the card"
     assert (target / "model.safetensors").stat().st_size < 0.6 * (shipped / "model.safetensors").stat().st_size
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in target.rglob("*"))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     assert script["sizes"](target).endswith(f"{size / 1e6:.2f} MB  in all")
+    assert (target / "SHA256SUMS").is_file()
     shutil.rmtree(shipped)
     assert asr.load_model(target).transcribe(say("BAD CAB")).text == "BAD CAB"
-    with pytest.raises(ModelError, match="packaged: holds config.json, decoder.json, .*remove all but README.md"):
+    with pytest.raises(ModelError, match="packaged: holds SHA256SUMS, config.json, .*remove all but README.md"):
         script["package"](target, target)
 
 

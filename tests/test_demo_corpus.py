@@ -15,7 +15,7 @@ SAMPLE_RATE = 16000
 
 
 def rows(split: str) -> list[dict]:
-    return [json.loads(line) for line in (FOLDER / f"{split}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (FOLDER / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def voice(speaker: str) -> str:
@@ -51,11 +51,11 @@ def test_ids_are_unique_and_long_strings_too() -> None:
 
 
 def test_no_voice_is_in_two_splits() -> None:
-    heard = {split: {voice(row["speaker"]) for row in rows(split)} for split in SPLITS}
-    assert min(len(voices) for voices in heard.values()) >= 5
-    assert not heard["train"] & heard["dev"]
-    assert not heard["train"] & heard["test"]
-    assert not heard["dev"] & heard["test"]
+    voices_of = {split: {voice(row["speaker"]) for row in rows(split)} for split in SPLITS}
+    assert min(len(voices) for voices in voices_of.values()) >= 5
+    assert not voices_of["train"] & voices_of["dev"]
+    assert not voices_of["train"] & voices_of["test"]
+    assert not voices_of["dev"] & voices_of["test"]
 
 
 def test_no_file_is_unused_and_no_recording_is_twice() -> None:

@@ -18,6 +18,7 @@ from asr.lm import ngram
 from asr.lm.arpa import read_arpa, write_arpa
 from asr.lm.interpolate import fit_weights, interpolate
 from asr.lm.kenlm_binary import murmur_hash, write_binary
+from asr.lm.language_model import LanguageModel
 from asr.lm.ngram import FALLBACK, count, discounts, estimate, read_corpus
 from asr.lm.ngram_model import BOS, EOS, UNK, NGramModel
 from asr.lm.perplexity import perplexity
@@ -232,7 +233,7 @@ def test_an_order_that_is_pruned_away_is_left_out() -> None:
 @pytest.mark.parametrize("thresholds", [[0], [0, 1, 1]])
 def test_equals_lmplz(thresholds: list[int], tmp_path: Path) -> None:
     text = random_text(9, sentences=3000)
-    (tmp_path / "text").write_text("".join(" ".join(sentence) + "\n" for sentence in text))
+    (tmp_path / "text").write_text("".join(" ".join(sentence) + "\n" for sentence in text), encoding="utf-8")
     files = ["--text", str(tmp_path / "text"), "--arpa", str(tmp_path / "arpa"), "-S", "100M"]
     subprocess.run(["lmplz", "-o", "3", "--prune", *map(str, thresholds), *files], check=True, capture_output=True)
     ours, theirs = as_table(build(text, 3, thresholds)), as_table(read_arpa(tmp_path / "arpa"))
@@ -321,8 +322,8 @@ ngram 3=1
         ("ngram 2=3", "ngram 2=2", r":16: found '-0\.4\\tb </s>', wanted \\3-grams:"),
         ("-0.7\tb", "-0.7x\tb", r":11: found '-0.7x b -0.1', wanted a number for '-0.7x'"),
         ("-0.7\tb", "0.7\tb", r":11: .*wanted a log10 probability of 0 or less"),
-        ("-0.7\tb", "nan\tb", r":11: .*wanted a finite number for 'nan'"),
-        ("-0.7\tb\t-0.1", "-0.7\tb\tinf", r":11: .*a finite number for 'inf'"),
+        ("-0.7\tb", "nan\tb", r":11: .*wanted a finite number or -inf for 'nan'"),
+        ("-0.7\tb\t-0.1", "-0.7\tb\tinf", r":11: .*a finite number or -inf for 'inf'"),
         ("-0.7\tb\t-0.1", "-0.7\tb c\t-0.1", r":11: .*one of 5 lines: a log10 probability, 1 words"),
         ("-0.7\tb", "-0.7\ta", r":11: .*each word once among the 1-grams, 'a' was there before"),
         ("-0.2\ta b", "-0.2\ta c", r":15: .*as 'c' is not"),
@@ -335,10 +336,31 @@ ngram 3=1
 def test_a_damaged_arpa_file_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in ARPA
     path = tmp_path / "lm.arpa"
-    path.write_text(ARPA.replace(old, new, 1))
+    path.write_text(ARPA.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ModelError, match=message) as error:
         read_arpa(path)
     assert str(path) in str(error.value)
+
+
+def test_words_may_hold_white_space_that_is_no_separator(tmp_path: Path) -> None:
+    """No-break space, ideographic space, next line: in French and Chinese models."""
+    for odd in "\u00a0\u3000\u2009\u0085\u2028":
+        word = f"a{odd}c"
+        text = "\n".join(line.replace("\ta", f"\t{word}").replace(" a", f" {word}") for line in ARPA.split("\n"))
+        (tmp_path / "lm.arpa").write_text(text, encoding="utf-8")
+        model = read_arpa(tmp_path / "lm.arpa")
+        assert model.words[3:] == [word, "b"] and model.score([word, "b"]) == pytest.approx(-0.3 - 0.1 - 0.4)
+
+
+def test_minus_infinity_is_never(tmp_path: Path) -> None:
+    (tmp_path / "lm.arpa").write_text(ARPA.replace("-99\t<s>", "-inf\t<s>"), encoding="utf-8")
+    model = read_arpa(tmp_path / "lm.arpa")
+    assert model.log_probs[0][1] == -99 and np.isfinite(model.score(["a", "b"]))
+    (tmp_path / "lm.arpa").write_text(ARPA.replace("b\t-0.1", "b\t-inf"), encoding="utf-8")
+    model = read_arpa(tmp_path / "lm.arpa")
+    assert model.score(["b", "a"]) < -99
+    LanguageModel.of(model).save(tmp_path / "lm.safetensors")
+    assert LanguageModel.load(tmp_path / "lm.safetensors").words == model.words
 
 
 def test_files_that_are_no_arpa_files(model: NGramModel, tmp_path: Path) -> None:
@@ -351,16 +373,18 @@ def test_files_that_are_no_arpa_files(model: NGramModel, tmp_path: Path) -> None
 
 def test_missing_unk_is_never_and_capital_unk_is_unk(tmp_path: Path) -> None:
     path = tmp_path / "lm.arpa"
-    path.write_text(ARPA.replace("-1.5\t<unk>\n", "").replace("1=5", "1=4"))
+    path.write_text(ARPA.replace("-1.5\t<unk>\n", "").replace("1=5", "1=4"), encoding="utf-8")
     assert as_table(read_arpa(path))[(UNK,)][0] == -99
-    path.write_text(ARPA.replace("<unk>", "<UNK>"))
+    path.write_text(ARPA.replace("<unk>", "<UNK>"), encoding="utf-8")
     assert as_table(read_arpa(path))[(UNK,)][0] == -1.5
 
 
 def test_n_grams_that_srilm_pruned_are_filled_in(tmp_path: Path) -> None:
     """Without `a b` and `<s> a` the trigram has neither its first nor its last words; all scores are the formula's."""
     path = tmp_path / "lm.arpa"
-    path.write_text(ARPA.replace("-0.2\ta b\n", "").replace("-0.3\t<s> a\t-0.4\n", "").replace("2=3", "2=1"))
+    path.write_text(
+        ARPA.replace("-0.2\ta b\n", "").replace("-0.3\t<s> a\t-0.4\n", "").replace("2=3", "2=1"), encoding="utf-8"
+    )
     model = read_arpa(path)
     table = as_table(model)
     assert model.counts == [5, 3, 1]

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     for name, text in (("lm", "text.txt"), ("lower", "lower.txt")):
         words = ["lm", "build", str(folder / text), "--discount-fallback", "--output", str(folder / name)]
         assert main(words) == 0
@@ -98,7 +99,7 @@ def test_a_mistake_is_one_message(line: str, message: str, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("evaluate model good.jsonl --text-scheme greek", "invalid choice: 'greek' (choose from 'none', 'basic', 'eng"),
+        ("evaluate model good.jsonl --text-scheme greek", "invalid choice: 'greek' (choose from 'none', 'basic', 'tur"),
         ("score text.txt text.txt --text-scheme greek", "invalid choice: 'greek'"),
         ("compare pairs.jsonl pairs.jsonl --text-scheme greek", "invalid choice: 'greek'"),
         ("lm build text.txt --output x --text-scheme greek", "invalid choice: 'greek'"),
@@ -125,18 +126,18 @@ def test_results_make_their_folders(tmp_path: Path) -> None:
     files = {option: tmp_path / "new" / option for option in ("json", "html", "hypotheses")}
     options = [word for option, path in files.items() for word in (f"--{option}", str(path))]
     assert main(["evaluate", "model", "good.jsonl", *options]) == 0
-    assert json.loads(files["json"].read_text())["wer"] == 0
-    assert json.loads(files["hypotheses"].read_text())["pred_text"] == "FACE A BEE"
-    assert "FACE" in files["html"].read_text()
+    assert json.loads(files["json"].read_text(encoding="utf-8"))["wer"] == 0
+    assert json.loads(files["hypotheses"].read_text(encoding="utf-8"))["pred_text"] == "FACE A BEE"
+    assert "FACE" in files["html"].read_text(encoding="utf-8")
 
 
 def test_what_the_system_refuses_is_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*args: object, **options: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "x.json")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "replace", full)
     words = ["score", "text.txt", "text.txt", "--json", "x.json"]
     assert main(words) == 2
     assert capsys.readouterr().err == "asr score: x.json: No space left on device\n"

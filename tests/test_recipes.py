@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import audio, manifest
-from asr.config import load_recipe
-from asr.encoders import build_encoder
-from asr.experiment import build_trainer, quiet_lightning
-from asr.manifest import Utterance
+from asr.audio.load import read_info
+from asr.data import manifest
+from asr.data.manifest import Utterance
+from asr.model.encoders import build_encoder
+from asr.training.recipe import load_recipe
+from asr.training.run import build_trainer, quiet_lightning
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 SPEECH = sorted(path for path in RECIPES.glob("*/*.yaml") if path.parent.name != "lm")
@@ -25,7 +26,7 @@ def test_recipe_builds(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     build_encoder(recipe.encoder, recipe.features.size)
     with quiet_lightning():
         build_trainer(recipe)
-    commands = path.read_text()
+    commands = path.read_text(encoding="utf-8")
     assert f"asr train recipes/{path.parent.name}/{path.name}" in commands
     assert f"runs/{recipe.name}/model" in commands or path.parent.name == "own_data"
     assert recipe.data.train and recipe.data.valid
@@ -39,7 +40,7 @@ def test_recipe_has_a_readme(folder: Path) -> None:
 
 def run(script: str, *words: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, str(RECIPES / script), *map(str, words)], capture_output=True, text=True, check=False
+        [sys.executable, str(RECIPES / script), *map(str, words)], capture_output=True, encoding="utf-8", check=False
     )
 
 
@@ -60,7 +61,7 @@ def test_connected_words_are_one_speaker_s(tmp_path: Path) -> None:
         digits = len(row.text.split())
         assert 2 <= digits <= 7 and row.speaker in ("a", "b")
         assert 0.25 * digits - 0.01 <= row.duration <= 0.25 * digits + 0.3 * (digits - 1)
-        assert audio.info(row.audio_filepath).duration == pytest.approx(row.duration)
+        assert read_info(row.audio_filepath).duration == pytest.approx(row.duration)
 
 
 def test_connect_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """Normalisation schemes, the character tokenizer, and what all tokenizers share."""
 
 import random
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from asr.errors import ConfigError, ModelError, TextError
-from asr.text import SCHEMES, CharacterTokenizer, TokenizerConfig, build_tokenizer, load_tokenizer, normalise
+from asr.text import build_tokenizer, load_tokenizer
+from asr.text.normalise import SCHEMES, capitals, normalise
+from asr.text.tokenizer import CharacterTokenizer, TokenizerConfig
 
 
 @pytest.mark.parametrize(
@@ -53,10 +56,41 @@ def test_english_does_not_guess_how_signs_are_read(text: str) -> None:
         ("हिन्दी।", "हिन्दी"),
         ("'quoted' 5 %", "QUOTED 5"),
         ("漢字。", "漢字"),
+        ("卡尔·马克思", "卡尔 马克思"),
+        # Capitals in which no two letters become one, and none becomes two.
+        ("straße STRASSE", "STRA\u1e9eE STRASSE"),
+        ("ısı isi", "ıSı ISI"),
+        ("საქართველო", "საქართველო"),  # Georgian text has no capitals
+        ("\u1c97\u1c91\u1c98\u1c9a", "თბილ"),
+        ("οδός, Όσος", "ΟΔΌΣ ΌΣΟΣ"),
+        ("ŉ և", "ŉ և"),  # upper() would write two letters
+        # Marks within words: Unicode's UAX 29.
+        ("Col·legi col\u2027legi coŀlegi.", "COL·LEGI COL·LEGI COL·LEGI"),
+        ("a · b ·c", "A B C"),
+        ('צה״ל צה"ל', "צה״ל צה״ל"),
+        ('"שלום" ״שלום״', "שלום שלום"),
+        ("ג׳ירפה", "ג'ירפה"),
+        ("Ի՞նչ, ո՛չ", "ԻՆՉ ՈՉ"),  # how it is said, not how it is spelt
     ],
 )
 def test_basic(text: str, wanted: str) -> None:
     assert normalise(text, "basic") == wanted
+
+
+def test_turkish_capitals() -> None:
+    assert normalise("Işık, iyi bir İstanbul'da.", "turkish") == "IŞIK İYİ BİR İSTANBUL'DA"
+    assert normalise("i\u0307yi", "turkish") == "İYİ"  # as other programs write the small letter of İ
+
+
+def test_capitals_can_be_told_apart() -> None:
+    """No two small letters of today have one capital, but for Greek's two forms of sigma: a text loses no word."""
+    old = range(0x1C80, 0x1C90)  # forms of Cyrillic letters in old manuscripts
+    letters = [chr(c) for c in range(0x2E80) if unicodedata.category(chr(c)) == "Ll" and c not in old]
+    letters = [c for c in letters if unicodedata.normalize("NFKC", c) == c and c != "ς"]
+    found = {letter: capitals(letter) for letter in letters}
+    assert len(found) > 1000 and len(set(found.values())) == len(found)
+    assert all(len(capital) == 1 and capitals(capital) == capital for capital in found.values())
+    assert capitals("ς") == capitals("σ") == "Σ"
 
 
 def test_none_tidies_white_space_alone() -> None:
@@ -65,22 +99,24 @@ def test_none_tidies_white_space_alone() -> None:
 
 def test_normalising_twice_changes_nothing() -> None:
     rng = random.Random(1)
-    for _ in range(2000):
-        text = "".join(rng.choices("ab'’é &-.\u0301\u200bßı", k=rng.randint(0, 14)))
-        for scheme in SCHEMES:
+    some = "ab'’é &-.\u0301\u200bßı"
+    for scheme in SCHEMES:
+        symbols = some if scheme == "english" else some + 'Li\u0307İŀ·"״ל՞աΣς'
+        for _ in range(2000):
+            text = "".join(rng.choices(symbols, k=rng.randint(0, 14)))
             once = normalise(text, scheme)
             assert normalise(once, scheme) == once
             assert "  " not in once and once == once.strip()
 
 
 def test_unknown_scheme() -> None:
-    with pytest.raises(ConfigError, match="found 'latin', wanted one of none, basic, english"):
+    with pytest.raises(ConfigError, match="found 'latin', wanted one of none, basic, turkish, english"):
         normalise("a", "latin")
 
 
 def test_librispeech_is_english_already(mirror: Path) -> None:
     lists = sorted((mirror / "LibriSpeech").rglob("*.trans.txt"))
-    texts = [line.split(maxsplit=1)[1] for path in lists for line in path.read_text().splitlines()]
+    texts = [line.split(maxsplit=1)[1] for path in lists for line in path.read_text(encoding="utf-8").splitlines()]
     assert len(texts) > 500
     assert [normalise(text, "english") for text in texts] == texts
 
@@ -119,6 +155,15 @@ def test_unknown_characters_are_named_or_skipped(letters: CharacterTokenizer) ->
     assert tokenizer.reference("xA x Bx") == "A B"
 
 
+def test_all_bad_texts_are_told_at_once(letters: CharacterTokenizer) -> None:
+    assert letters.encode_all([("one", "AB"), ("two", "")]) == [letters.encode("AB"), []]
+    with pytest.raises(TextError) as caught:
+        letters.encode_all((f"row {i}", "AB" if i % 2 else "É") for i in range(60))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 21 and lines[1].startswith("row 2: 'É': the model has no token for 'É' (U+00C9")
+    assert lines[20] == "... and 10 more"
+
+
 def test_no_text_no_tokens() -> None:
     with pytest.raises(TextError, match="empty"):
         build_tokenizer(TokenizerConfig(), ["", " "])
@@ -133,7 +178,7 @@ def test_configuration_mistakes() -> None:
 
 def test_saved_and_loaded(letters: CharacterTokenizer, tmp_path: Path) -> None:
     letters.save(tmp_path)
-    assert (tmp_path / "tokens.txt").read_text() == "<blank>\n<space>\nA\nB\nC\n"
+    assert (tmp_path / "tokens.txt").read_text(encoding="utf-8") == "<blank>\n<space>\nA\nB\nC\n"
     loaded = load_tokenizer(tmp_path, letters.to_config())
     assert isinstance(loaded, CharacterTokenizer) and loaded.tokens == letters.tokens
     assert load_tokenizer(tmp_path, {"kind": "characters", "unknown": "skip"}).reference("Ax") == "A"

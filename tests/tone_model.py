@@ -8,16 +8,16 @@ from functools import cache
 import numpy as np
 import torch
 
-from asr.encoders.recurrent import RecurrentConfig
-from asr.features import FeatureConfig
-from asr.model import CTCModel, ModelConfig
-from asr.text import BLANK, CharacterTokenizer
+from asr.model.ctc_model import CTCModel, ModelConfig
+from asr.model.encoders.recurrent import RecurrentConfig
+from asr.model.features import FeatureConfig
+from asr.text.tokenizer import BLANK, CharacterTokenizer
 
 RATE = 8_000  # Hz
 SYMBOL = 0.12  # seconds
 SYMBOLS = " ABCDEFGHIJ"
 PITCHES = {symbol: 312.5 + 250.0 * i for i, symbol in enumerate(SYMBOLS)}  # Hz, middles of bins
-HEARD = 4.0  # log power above which a symbol is heard
+THRESHOLD = 4.0  # log power above which a symbol is heard
 
 
 @cache
@@ -35,7 +35,7 @@ def tone_model() -> CTCModel:
         for unit, pitch in enumerate(PITCHES.values()):
             bin_of_pitch = round(pitch / RATE * features.fft_size)
             layer.weight_ih_l0[unit, [bin_of_pitch, bin_of_pitch + features.size]] = 0.5
-            layer.bias_ih_l0[unit] = -HEARD
+            layer.bias_ih_l0[unit] = -THRESHOLD
             model.head.weight[1 + unit, unit] = 5.0
         model.head.bias[0] = 2.0
     return model.eval()

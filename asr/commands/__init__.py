@@ -1,5 +1,8 @@
 """One module for each sub-command: its help (the docstring), `add_arguments(parser)` and `run(args) -> exit code`."""
 
-from asr.commands import align, compare, demo, evaluate, export, info, lm, score, train, transcribe
+from asr.commands import align, compare, demo, evaluate, export, info, lm, prepare, recipes, score, train, transcribe
 
-__all__ = ["align", "compare", "demo", "evaluate", "export", "info", "lm", "score", "train", "transcribe"]
+__all__ = [
+    "align", "compare", "demo", "evaluate", "export", "info", "lm", "prepare", "recipes", "score", "train",
+    "transcribe",
+]  # fmt: skip

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from asr.commands import options
 
 if TYPE_CHECKING:
-    from asr.manifest import Utterance
+    from asr.data.manifest import Utterance
 
 FORMATS = ("textgrid", "ctm", "json")
 
@@ -41,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from asr import audio
-    from asr.align import Aligner
-    from asr.alignment_writers import WRITERS
+    from asr.alignment.forced import Aligner
+    from asr.alignment.writers import WRITERS
+    from asr.audio.load import load_audio
     from asr.errors import ConfigError, UserError
-    from asr.model_folder import load_model_folder
-    from asr.text import normalise
-    from asr.writers import write
+    from asr.model.load import load_model_folder
+    from asr.text.normalise import normalise
+    from asr.transcription.writers import write
 
     if len(args.format) > 1 and not args.output_dir:
         raise ConfigError(f"--format {' '.join(args.format)}: several formats need --output-dir")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         try:
             duration = row.duration or None
-            waveform, rate = audio.load(
+            waveform, rate = load_audio(
                 row.audio_filepath, aligner.model.sample_rate, offset=row.offset, duration=duration
             )
             alignment = aligner.waveform(waveform, normalise(row.text, args.text_scheme))
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             else:
                 print(render(row.id, alignment), end="", flush=True)
         if args.plot:
-            from asr.alignment_plot import plot
+            from asr.alignment.plot import plot
 
             model = aligner.model
             emissions = aligner.emissions(waveform)
@@ -88,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _utterances(args: argparse.Namespace) -> "list[Utterance]":
+    from asr.data.manifest import Utterance
     from asr.errors import TextError
-    from asr.manifest import Utterance
 
     is_manifest = args.audio.endswith((".jsonl", ".json"))
     if is_manifest != (args.text is None):

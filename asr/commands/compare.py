@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from asr.compare import compare
+    from asr.evaluation.compare import compare
 
     options.check_output("--json", args.json)
     found = compare(args.a, args.b, args.references, args.text_scheme)

@@ -2,11 +2,12 @@
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asr.decoders import Decoder
     from asr.decoders.settings import DecoderSettings
+    from asr.model.contract import AcousticModel
 
 SETTINGS = (
     ("lexicon", str, "FILE", "words to find, with pronunciations for a model of phones"),
@@ -47,17 +48,17 @@ def _number_or_none(text: str) -> "float | str":
         raise argparse.ArgumentTypeError(f"found {text!r}, wanted a number or none") from None
 
 
-def settings(args: argparse.Namespace, model: Any) -> "DecoderSettings":
+def settings(args: argparse.Namespace, model: "AcousticModel") -> "DecoderSettings":
     """What these options say, and for the rest the model folder."""
     from asr.decoders.settings import DecoderSettings
 
     given = {name: getattr(args, name) for name, *_ in SETTINGS if getattr(args, name) is not None}
     if given.get("unknown_score") == "none":
         given["unknown_score"] = None
-    return replace(DecoderSettings.of(model).with_lm(args.lm), **given)
+    return replace(DecoderSettings.of(model.folder).with_lm(args.lm), **given)
 
 
-def build(args: argparse.Namespace, model: Any, *, n_best: int = 1) -> "Decoder":
+def build(args: argparse.Namespace, model: "AcousticModel") -> "Decoder":
     """The decoder that these options ask for."""
     from asr.decoders.hotwords import parse_hotwords, read_hotwords
     from asr.decoders.settings import build_decoder
@@ -66,6 +67,4 @@ def build(args: argparse.Namespace, model: Any, *, n_best: int = 1) -> "Decoder"
     if args.hotwords_file:
         hotwords |= read_hotwords(args.hotwords_file)
     threads = getattr(args, "threads", None) or None
-    return build_decoder(
-        model.tokenizer, model.seconds_per_frame, settings(args, model), hotwords, n_best=n_best, threads=threads
-    )
+    return build_decoder(model.tokenizer, model.seconds_per_frame, settings(args, model), hotwords, threads=threads)

@@ -25,17 +25,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _transcribe_sentences() -> None:
-    from asr import manifest
-    from asr.model_folder import DEFAULT, SHIPPED
-    from asr.scoring import count_errors
-    from asr.transcribe import Transcriber
+    from asr.api import load_model
+    from asr.data import manifest
+    from asr.evaluation.scoring import count_errors
+    from asr.model.folder import DEFAULT, SHIPPED
 
     if not (SHIPPED / DEFAULT).is_dir():
         print(f"The model {DEFAULT} is missing from this copy of asr: its part of the demo is left out.\n")
         return
     print(f"1. Sentences by synthetic voices (flite, festival), as the model {DEFAULT} understands them:\n", flush=True)
     rows = manifest.read(CORPUS / "sentences.jsonl")
-    transcriber = Transcriber.load()
+    transcriber = load_model()
     texts = [transcriber.transcribe(row.audio_filepath).text for row in rows]
     _print_pairs([row.text for row in rows], texts)
     print(f"\nWER {count_errors([row.text for row in rows], texts).describe('words')}")
@@ -50,10 +50,10 @@ def _print_pairs(references: Sequence[str], hypotheses: Sequence[str]) -> None:
 
 
 def _train_digits(output: str) -> None:
-    from asr import manifest
-    from asr.config import load_recipe
-    from asr.experiment import train
-    from asr.transcribe import Transcriber
+    from asr.api import load_model
+    from asr.data import manifest
+    from asr.training.recipe import load_recipe
+    from asr.training.run import train
 
     print("2. Spoken digits by synthetic voices (espeak-ng, flite, festival); no person was recorded.", flush=True)
     manifests = {split: str(CORPUS / f"{split}.jsonl") for split in ("train", "dev", "test")}
@@ -75,7 +75,7 @@ def _train_digits(output: str) -> None:
     print(f"\nOn all of them: {tested.summary()}")
     print("These voices are synthetic: real speech is harder (see the README's table).\n")
     example = manifest.read(manifests["test"])[0].audio_filepath
-    text = Transcriber.load(result.model).transcribe(example).text
+    text = load_model(result.model).transcribe(example).text
     print(f"run:            {result.folder}\nmodel folder:   {result.model}")
     print(f"learning curve: {result.folder / 'learning_curve.png'}\n")
     print(f"Transcribe a file with it:\n  asr transcribe --model {result.model} {example}\n  -> {text}")

@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from asr.evaluate import evaluate
-    from asr.model_folder import load_model_folder
-    from asr.validation import require
+    from asr.evaluation.evaluate import evaluate
+    from asr.model.load import load_model_folder
+    from asr.settings import require
 
     seconds = args.max_batch_seconds
     require("", (seconds > 0, "--max-batch-seconds", f"{seconds:g}", "more than 0"))
@@ -60,11 +60,11 @@ def run(args: argparse.Namespace) -> int:
     print(result.summary())
     print(result.describe_intervals())
     if args.details:
-        from asr.report import details
+        from asr.evaluation.report import details
 
         print(f"\n{details(result, vocabulary)}")
     if args.html:
-        from asr.html_report import html_report
+        from asr.evaluation.html_report import html_report
 
         title = f"{args.model} on {', '.join(args.manifests)}"
         page = html_report(result, title, Path(args.html).parent, vocabulary, args.embed_audio)

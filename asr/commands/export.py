@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from asr.export import export
-    from asr.onnx_model import FILE
+    from asr.model.export import export
+    from asr.model.onnx_model import FILE
 
     options.check_output("--output", args.output, folder=True)
     _, difference = export(args.model, args.output, int8=args.int8)

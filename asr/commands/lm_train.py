@@ -17,8 +17,8 @@ add_arguments = training.add_arguments
 
 
 def run(args: argparse.Namespace) -> int:
-    from asr.config import load_recipe_of
-    from asr.lm.recurrent_training import RecurrentLMRecipe, check, train
+    from asr.training.recipe import load_recipe_of
+    from asr.training.recurrent_lm import RecurrentLMRecipe, check, train
 
     recipe = load_recipe_of(RecurrentLMRecipe, args.recipe, training.overrides(args))
     return training.run(args, recipe, check, train, "language model")

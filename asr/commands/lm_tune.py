@@ -28,9 +28,10 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from asr.errors import ConfigError
-    from asr.lm.tune import Point, tune
-    from asr.model_folder import SHIPPED, load_model_folder
-    from asr.scoring import ErrorCounts
+    from asr.evaluation.scoring import ErrorCounts
+    from asr.evaluation.tune import Point, tune
+    from asr.model.folder import SHIPPED
+    from asr.model.load import load_model_folder
 
     model = load_model_folder(args.model, args.device)
     if not args.dry_run and model.folder and model.folder.resolve().is_relative_to(SHIPPED):

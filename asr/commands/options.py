@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import ConfigError, ManifestError
-from asr.text import SCHEMES
+from asr.files import replacing
+from asr.text.normalise import SCHEMES
 
 if TYPE_CHECKING:
-    from asr.manifest import Utterance
+    from asr.data.manifest import Utterance
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def add_text_scheme(parser: argparse.ArgumentParser, texts: str) -> None:
 
 def read_manifests(paths: Sequence[str]) -> "list[Utterance]":
     """Their utterances. Raises ManifestError for bad rows, and where there are none."""
-    from asr import manifest
+    from asr.data import manifest
 
     rows = manifest.read_all(paths)
     if not rows:
@@ -51,8 +52,8 @@ def write_json(path: str | None, figures: Mapping[str, Any]) -> None:
 
 def write(path: str, text: str) -> None:
     """Write a file, making its folder."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text, encoding="utf-8")
+    with replacing(path) as file:
+        file.write(text)
 
 
 def check_output(option: str, path: str | None, *, folder: bool = False) -> None:

@@ -11,7 +11,7 @@ found by ending and content unless named.
 import argparse
 
 from asr.commands import options
-from asr.score_readers import FORMATS
+from asr.evaluation.transcripts import FORMATS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from asr.score_readers import pair_transcripts
-    from asr.scoring import count_errors, finite
-    from asr.text import normalise
+    from asr.evaluation.scoring import count_errors, finite
+    from asr.evaluation.transcripts import pair_transcripts
+    from asr.text.normalise import normalise
 
     options.check_output("--json", args.json)
     pairs = pair_transcripts(args.reference, args.hypothesis, args.ref_format, args.hyp_format)

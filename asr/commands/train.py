@@ -16,15 +16,15 @@ from asr.commands import training
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_arguments(parser)
-    parser.add_argument("--init-from", metavar="MODEL", help="model folder whose weights to start from")
+    parser.add_argument("--init-from", metavar="MODEL", help="model folder, or name of a shipped model, to start from")
 
 
 def run(args: argparse.Namespace) -> int:
-    from asr.config import load_recipe
+    from asr.training.recipe import load_recipe
 
     init_from = ["--init_from", args.init_from] if args.init_from else []
     recipe = load_recipe(args.recipe, [*training.overrides(args), *init_from])
 
-    from asr.experiment import check, train
+    from asr.training.run import check, train
 
     return training.run(args, recipe, check, train, "model folder")

@@ -12,25 +12,29 @@ marks, a JSONL manifest, or - for a sound file on standard input.
 
 With --output-dir each file's transcript has its name and the format's ending, in the same sub-folders. Files whose
 outputs are there already are skipped, so that the same command goes on after an interruption. A file that cannot be
-read does not stop the others: it is reported at the end, and the exit code is 1.
+read does not stop the others: it is reported at the end, and the exit code is 1. In one that is damaged or ends too
+early, what can be read is transcribed, with a warning that says which seconds are lost; --strict takes it for an error.
 
 Recordings of more than half a minute are cut at pauses. --mic and --stream print each utterance at the pause after it,
 not word by word: the network is bidirectional, it needs an utterance's end to recognise its beginning.
 """
 
 import argparse
+import errno
 import math
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from asr.commands import decoding, options
 
 if TYPE_CHECKING:
-    from asr.transcribe import Transcriber
-    from asr.transcribe_inputs import Recording
-    from asr.transcript import Transcript
+    from asr.transcription.inputs import Recording
+    from asr.transcription.recogniser import Recogniser
+    from asr.transcription.transcript import Transcript
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
 
@@ -50,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument(
         "--channels", choices=["separate"], help="one transcript for each channel, as of telephone calls"
+    )
+
+    parser.add_argument("--track", type=int, metavar="N", help="of several sound tracks, as films have, read this one")
+    parser.add_argument(
+        "--strict", action="store_true", help="a damaged or truncated file is an error (default: a warning)"
     )
 
     live = parser.add_argument_group("live").add_mutually_exclusive_group()
@@ -78,28 +87,30 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None and args.threads < 1:
         raise ConfigError(f"--threads: found {args.threads}, wanted at least 1")
     options.check_output("--output-dir", args.output_dir, folder=True)
-    transcriber = _load(args)
-    return _listen(transcriber, args) if live else _transcribe(transcriber, formats, args)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what is spooled goes too
+    recogniser = _load(args)
+    return _listen(recogniser, args) if live else _transcribe(recogniser, formats, args)
 
 
-def _load(args: argparse.Namespace) -> "Transcriber":
+def _load(args: argparse.Namespace) -> "Recogniser":
     import torch
 
-    from asr.model_folder import load_model_folder
-    from asr.transcribe import Transcriber
+    from asr.model.load import load_model_folder
+    from asr.transcription.recogniser import Recogniser
 
     if args.threads:
         torch.set_num_threads(args.threads)
     model = load_model_folder(args.model, args.device)
-    return Transcriber(model, decoding.build(args, model), precision=args.precision, batch_seconds=args.batch_seconds)
+    return Recogniser(model, decoding.build(args, model), precision=args.precision, batch_seconds=args.batch_seconds)
 
 
-def _listen(transcriber: "Transcriber", args: argparse.Namespace) -> int:
-    from asr.audio_stream import resampled
-    from asr.background import read_ahead
-    from asr.live import listen, microphone, raw_samples
+def _listen(recogniser: "Recogniser", args: argparse.Namespace) -> int:
+    from asr.audio.read_ahead import read_ahead
+    from asr.audio.stream import resampled
+    from asr.transcription.live import listen, microphone, raw_samples
 
-    rate = transcriber.model.sample_rate
+    rate = recogniser.model.sample_rate
     if args.mic:
         chunks = microphone(rate)
         print("Listening; Ctrl-C ends.", file=sys.stderr)
@@ -107,19 +118,18 @@ def _listen(transcriber: "Transcriber", args: argparse.Namespace) -> int:
         # Read without delay while the model computes: a sender with a small buffer would lose samples.
         sent = read_ahead([raw_samples(sys.stdin.buffer, args.sample_rate)], depth=0)
         chunks = resampled(sent, args.sample_rate, rate, "standard input")
-    for segment in listen(transcriber, chunks):
+    for segment in listen(recogniser, chunks):
         print(segment.text, flush=True)
     return 0
 
 
-def _transcribe(transcriber: "Transcriber", formats: list[str], args: argparse.Namespace) -> int:
-    import tempfile
+def _transcribe(recogniser: "Recogniser", formats: list[str], args: argparse.Namespace) -> int:
+    from asr.files import spool
+    from asr.transcription.batch import transcribe_all
+    from asr.transcription.inputs import find
 
-    from asr.batch_transcribe import transcribe_all
-    from asr.transcribe_inputs import find
-
-    with tempfile.TemporaryDirectory() as spool:
-        recordings, failures = find(args.paths, args.channels or args.channel, Path(spool))
+    with spool() as folder:
+        recordings, failures = find(args.paths, args.channels or args.channel, folder, args.track)
         found = len(recordings)
         if args.output_dir and not args.overwrite:
             recordings = [
@@ -129,11 +139,14 @@ def _transcribe(transcriber: "Transcriber", formats: list[str], args: argparse.N
             ]
         there = found - len(recordings)
         with _Progress(len(recordings)) as progress:
-            for recording, result in transcribe_all(transcriber, recordings, progress):
+            for recording, result in transcribe_all(recogniser, recordings, progress, args.strict):
                 if isinstance(result, str):
                     failures.append(result)
-                elif args.output_dir:
-                    _save(args.output_dir, recording, result, formats)
+                    continue
+                for warning in result.warnings:
+                    progress.print(f"asr transcribe: warning: {recording.label}: {warning}\n", sys.stderr)
+                if args.output_dir:
+                    failures += _save(args.output_dir, recording, result, formats)
                 else:
                     progress.print(_printed(recording, result, formats[0]))
     for failure in failures:
@@ -147,22 +160,27 @@ def _output(folder: str, recording: "Recording", ending: str) -> Path:
     return Path(folder) / f"{recording.output}.{ending}"
 
 
-def _save(folder: str, recording: "Recording", transcript: "Transcript", formats: list[str]) -> None:
+def _save(folder: str, recording: "Recording", transcript: "Transcript", formats: list[str]) -> list[str]:
+    """Write the outputs; messages about names that are too long. Raises ConfigError where nothing can be written."""
     from asr.errors import ConfigError
-    from asr.writers import WRITERS, write
+    from asr.transcription.writers import WRITERS, write
 
+    failures = []
     for name in formats:
         path = _output(folder, recording, name)
         try:
-            write(path, WRITERS[name](transcript, recording.name))
+            write(path, WRITERS[name](transcript, recording.title))
         except OSError as error:
-            raise ConfigError(f"--output-dir: {path} cannot be written: {error}") from error
+            if error.errno != errno.ENAMETOOLONG:
+                raise ConfigError(f"--output-dir: {path} cannot be written: {error}") from error
+            failures.append(f"{recording.label}: {path} cannot be written: the name is too long")
+    return failures
 
 
 def _printed(recording: "Recording", transcript: "Transcript", name: str) -> str:
-    from asr.writers import WRITERS
+    from asr.transcription.writers import WRITERS
 
-    return f"{recording.label}\t{transcript.text}\n" if name == "txt" else WRITERS[name](transcript, recording.name)
+    return f"{recording.label}\t{transcript.text}\n" if name == "txt" else WRITERS[name](transcript, recording.title)
 
 
 class _Progress:
@@ -189,9 +207,9 @@ class _Progress:
         speed = self.seconds / (time.perf_counter() - self.started)
         return f"{self.seconds / 3600:.2f} h of audio, {speed:.0f}x real time"
 
-    def print(self, text: str) -> None:
+    def print(self, text: str, file: TextIO | None = None) -> None:
         with self.bar.external_write_mode():
-            print(text, end="", flush=True)
+            print(text, end="", flush=True, file=file)
 
     def summary(self) -> str:
         return f"{self.total} files, {self._audio()}"

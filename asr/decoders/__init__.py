@@ -1,20 +1,19 @@
 """Decoders: log-probabilities to hypotheses.
 
-The contract, which `tests/test_decoders.py` checks for every entry of DECODERS: a decoder is called with log_probs
-(B, T, V) float and num_frames (B,) int64 and returns, for each utterance, a list of hypotheses, the best first; the
-list is never empty. What lies beyond an utterance's frames has no influence, nor have its neighbours in the batch. A
-new decoder is one file and one line in DECODERS.
+`Decoder` is the contract, which `tests/test_decoders.py` checks for every entry of DECODERS. A new decoder is one file
+and one line there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from asr.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from asr.text import Tokenizer
+    from asr.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,37 @@ class Hypothesis:
         return sum(word.confidence for word in self.words) / len(self.words) if self.words else 1.0
 
 
-class Decoder(Protocol):
-    """See the contract above."""
+class Decoder:
+    """log_probs (B, T, V) float, num_frames (B,) int64 -> for each utterance its hypotheses, the best first.
+
+    The list is never empty. What lies beyond an utterance's frames has no influence, nor have its neighbours in the
+    batch. A decoder that has no beam, weights or n-best list stays as it is where others of them are asked for.
+    """
+
+    unit: Literal["token", "word"] = "token"
+    """What a hypothesis is made of: words of a lexicon, or the model's own tokens."""
 
     def __call__(self, log_probs: "Tensor", num_frames: "Tensor") -> list[list[Hypothesis]]:
-        """log_probs (B, T, V), num_frames (B,) -> for each utterance its hypotheses, best first."""
-        ...
+        raise NotImplementedError
+
+    def narrowed(self, beam_size: int) -> "Decoder":
+        """The same decoder with at most so many prefixes kept, and nothing done twice: faster, and less exact."""
+        return self
+
+    def weighted(
+        self,
+        lm_weight: float,
+        word_insertion_score: float,
+        prior_weight: float,
+        *,
+        log_prior: Sequence[float] | None = None,
+    ) -> "Decoder":
+        """The same decoder with other weights, and with another ln P(token) of each token where it is given."""
+        return self
+
+    def listing(self, n_best: int) -> "Decoder":
+        """The same decoder with more or fewer hypotheses returned."""
+        return self
 
 
 DECODERS: dict[str, str] = {

@@ -1,31 +1,33 @@
 """Beam search with lexicon, n-gram language model and hotwords: what the compiled search finds, as hypotheses."""
 
 import copy
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
-from asr.decoders import Hypothesis, Word, vocabulary
+from asr.cpus import usable_cpus
+from asr.decoders import Decoder, Hypothesis, Word, vocabulary
 from asr.decoders.hotwords import build_automaton
 from asr.decoders.lexicon import UNKNOWN, Spelling, add_unknown, build_graph, look_ahead
-from asr.decoders.search import NONE, Found, Settings, search
+from asr.decoders.search import NONE, Found, Lexicon, Settings, search
 from asr.decoders.viterbi import align
+from asr.decoders.vocabulary import Vocabulary
 from asr.errors import ModelError
 from asr.lm.automaton import EMPTY, step
 from asr.lm.language_model import LanguageModel
-from asr.phones import FILE as LEXICON_FILE
-from asr.text import Tokenizer
-from asr.validation import require
+from asr.lm.ngram_model import UNK_ID
+from asr.settings import require
+from asr.text.tokenizer import Tokenizer
 
 UNLIKELY = 1e-3  # hypotheses of a smaller posterior do not count for confidences
 
 
-class BeamDecoder:
+class BeamDecoder(Decoder):
     """The likeliest texts under acoustic model, language model and lexicon together.
 
     score = ln P(tokens | audio), over all alignments, + lm_weight * ln P(words) + word_insertion_score * words + what
@@ -90,26 +92,17 @@ class BeamDecoder:
         self.n_best = n_best
         self.log_prior = np.array(log_prior or np.zeros(tokenizer.vocab_size), np.float32)
         self.prior_weight = prior_weight
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or usable_cpus()
         self.lm = lm if lm is None or isinstance(lm, LanguageModel) else LanguageModel.load(lm)
-        beside = Path(lm) / LEXICON_FILE if isinstance(lm, Path | str) and Path(lm).is_dir() else None
-        if lexicon:
-            words = vocabulary.of_lexicon(lexicon, tokenizer)
-        elif self.lm is None or self.lm.of_characters:
-            words = vocabulary.of_tokens(tokenizer)
-        elif beside and beside.is_file() and _has_spellings(beside, tokenizer):
-            words = vocabulary.of_lexicon(beside, tokenizer)
-        else:
-            words = vocabulary.of_words(self.lm.words, tokenizer)
-        hotwords = dict(hotwords or {})
-        if words.of_words:
-            words = vocabulary.with_words(words, [word for phrase in hotwords for word in phrase.split()], tokenizer)
+        hotwords = hotwords or {}
+        words = vocabulary.choose(tokenizer, lexicon, self.lm, lm if isinstance(lm, Path | str) else None)
+        words = vocabulary.with_phrases(words, hotwords, tokenizer)
         self.vocabulary = words
-        self.unit = "word" if words.of_words else None
+        self.unit = "word" if words.of_words else "token"
         self._hotwords = build_automaton(
-            (labels, bonus) for phrase, bonus in hotwords.items() for labels in [self._labels(phrase)]
+            (vocabulary.labels_of(phrase, words, tokenizer), bonus) for phrase, bonus in hotwords.items()
         )
-        self._graph = self._build_graph(unknown_score)
+        self._graph = _build_graph(words, tokenizer, self.lm, unknown_score)
         self._settings = Settings(
             blank=tokenizer.blank_id,
             boundary=tokenizer.ids.get(" ", NONE) if words.of_words else NONE,
@@ -126,24 +119,37 @@ class BeamDecoder:
         )
         self._weigh()
 
-    def weighted(self, lm_weight: float, word_insertion_score: float, prior_weight: float) -> "BeamDecoder":
-        """The same decoder with other weights; what was loaded is shared."""
-        other = copy.copy(self)
-        other.prior_weight = prior_weight
-        other._settings = self._settings._replace(lm_weight=lm_weight, word_insertion_score=word_insertion_score)
+    def narrowed(self, beam_size: int) -> "BeamDecoder":
+        return self._changed(_settings=self._settings._replace(beam_size=min(beam_size, self._settings.beam_size)))
+
+    def __repr__(self) -> str:
+        words = f"{len(self.vocabulary.spellings)} spellings of words" if self.vocabulary.of_words else "tokens"
+        lm = f", language model of {len(self.lm.words)} words" if self.lm else ""
+        return f"beam search for {words}{lm}, beam_size {self._settings.beam_size}"
+
+    def weighted(
+        self,
+        lm_weight: float,
+        word_insertion_score: float,
+        prior_weight: float,
+        *,
+        log_prior: Sequence[float] | None = None,
+    ) -> "BeamDecoder":
+        other = self._changed(
+            prior_weight=prior_weight,
+            log_prior=self.log_prior if log_prior is None else np.array(log_prior, np.float32),
+            _settings=self._settings._replace(lm_weight=lm_weight, word_insertion_score=word_insertion_score),
+        )
         other._weigh()
         return other
 
     def listing(self, n_best: int) -> "BeamDecoder":
-        """The same decoder with more or fewer hypotheses returned."""
-        other = copy.copy(self)
-        other.n_best = n_best
-        return other
+        return self._changed(n_best=n_best)
 
-    def narrowed(self, beam_size: int) -> "BeamDecoder":
-        """The same decoder with at most so many prefixes kept: faster, and less exact."""
+    def _changed(self, **attributes: Any) -> "BeamDecoder":
+        """A copy with other attributes; what was loaded is shared."""
         other = copy.copy(self)
-        other._settings = self._settings._replace(beam_size=min(beam_size, self._settings.beam_size))
+        vars(other).update(attributes)
         return other
 
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
@@ -151,36 +157,9 @@ class BeamDecoder:
         values = log_probs.detach().float().cpu().numpy()
         utterances = [values[i, :count] for i, count in enumerate(num_frames.tolist())]
         if self.threads == 1 or len(utterances) == 1:
-            return [self._decode(frames) for frames in utterances]
+            return [self._search(frames) for frames in utterances]
         with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(self._decode, utterances))
-
-    # ------------------------------------------------------------------------------------------------- preparation
-
-    def _labels(self, phrase: str) -> list[int]:
-        """A hotword as labels; as tokens, it has a space on either side, so that it is no part of other words."""
-        if self.vocabulary.of_words:
-            return [self.vocabulary.numbers[word] for word in phrase.split()]
-        space = [self.tokenizer.ids[" "]] if " " in self.tokenizer.ids else []
-        return [*space, *self.tokenizer.encode(phrase), *space]
-
-    def _build_graph(self, unknown_score: float | None):  # type: ignore[no-untyped-def]
-        words = self.vocabulary
-        graph = build_graph(words.spellings, len(words.labels))
-        spelling = Spelling.of(self.tokenizer)
-        if words.of_words and spelling.letters and unknown_score is not None:
-            counts = np.ones(self.tokenizer.vocab_size)  # no letter is impossible
-            np.add.at(counts, np.concatenate([tokens for _, tokens in words.spellings]), 1)
-            graph = add_unknown(graph, spelling, np.log(counts / counts.sum()), unknown_score)
-        if not self.lm:
-            return graph
-        numbers = [self.lm.ids.get(label, 0) for label in words.labels]
-        if not any(numbers):
-            raise ModelError(
-                f"the language model knows none of the lexicon's words: it has {', '.join(self.lm.words[3:8])}, the "
-                f"lexicon {', '.join(words.labels[1:6])}. Both must be written alike, capitals included"
-            )
-        return graph._replace(lm_label=np.array(numbers, np.int32))
+            return list(pool.map(self._search, utterances))
 
     def _weigh(self) -> None:
         """The look-ahead for these weights: what a word would earn at the beginning of all knowledge."""
@@ -196,16 +175,16 @@ class BeamDecoder:
 
     # ------------------------------------------------------------------------------------------------------ results
 
-    def _decode(self, frames: np.ndarray) -> list[Hypothesis]:
+    def _search(self, frames: np.ndarray) -> list[Hypothesis]:
         """frames (T, V)."""
         blank = self.tokenizer.blank_id
         silent = self.prior_weight and (frames.argmax(axis=1) == blank).all()
-        frames = frames - self.prior_weight * self.log_prior
+        frames = np.ascontiguousarray(frames - self.prior_weight * self.log_prior, np.float32)
         if silent:
             # Nothing is heard; without its prior the blank would give way to the likeliest words of all.
             return [Hypothesis((), "", float(frames[:, blank].sum()))]
         lm = self.lm.automaton if self.lm else EMPTY
-        found = search(np.ascontiguousarray(frames), self._graph, lm, self._hotwords, self._settings)
+        found = search(frames, self._graph, lm, self._hotwords, self._settings)
         return self._hypotheses(frames, self._readings(found))
 
     def _readings(self, found: Found) -> list["_Reading"]:
@@ -281,9 +260,32 @@ class _Reading:
         self.acoustic = self.lm = self.total = 0.0
 
 
-def _has_spellings(lexicon: Path, tokenizer: Tokenizer) -> bool:
-    """Whether a language model's lexicon.txt has what the tokenizer needs: pronunciations for phones, else words."""
-    if tokenizer.kind != "phones":
-        return True
-    with lexicon.open(encoding="utf-8") as file:
-        return len(file.readline().split()) > 1
+def _build_graph(
+    words: Vocabulary, tokenizer: Tokenizer, lm: LanguageModel | None, unknown_score: float | None
+) -> Lexicon:
+    """What is to be found, spelt in tokens; without look-ahead as yet."""
+    graph = build_graph(words.spellings, len(words.labels))
+    spelling = Spelling.of(tokenizer)
+    if words.of_words and spelling.first and unknown_score is not None:
+        graph = add_unknown(graph, spelling, _token_frequencies(words, tokenizer.vocab_size), unknown_score)
+    return graph._replace(lm_label=_lm_labels(words, lm)) if lm else graph
+
+
+def _token_frequencies(words: Vocabulary, vocab_size: int) -> np.ndarray:
+    """(V,) ln P of each token in the spellings of words; none is impossible."""
+    counts = np.ones(vocab_size)
+    np.add.at(counts, np.concatenate([tokens for _, tokens in words.spellings]), 1)
+    log_frequencies: np.ndarray = np.log(counts / counts.sum())
+    return log_frequencies
+
+
+def _lm_labels(words: Vocabulary, lm: LanguageModel) -> np.ndarray:
+    """(labels,) int32: the language model's number of each, <unk>'s if it has none. Raises ModelError if it has none
+    of any."""
+    numbers = [lm.ids.get(label, UNK_ID) for label in words.labels]
+    if not any(numbers):
+        raise ModelError(
+            f"the language model knows none of the lexicon's words: it has {', '.join(lm.words[3:8])}, the "
+            f"lexicon {', '.join(words.labels[1:6])}. Both must be written alike, capitals included"
+        )
+    return np.array(numbers, np.int32)

@@ -5,11 +5,11 @@ import math
 import numpy as np
 from torch import Tensor
 
-from asr.decoders import Hypothesis, Word
-from asr.text import Tokenizer
+from asr.decoders import Decoder, Hypothesis, Word
+from asr.text.tokenizer import Tokenizer
 
 
-class GreedyDecoder:
+class GreedyDecoder(Decoder):
     """The single best path of each utterance, with word times and confidences.
 
     A token lasts from the first to the last frame of its run. A word lasts from its first token's start to its last
@@ -21,6 +21,9 @@ class GreedyDecoder:
         """seconds_per_frame: of the log-probs that will be decoded, so after subsampling."""
         self.tokenizer = tokenizer
         self.seconds_per_frame = seconds_per_frame
+
+    def __repr__(self) -> str:
+        return "greedy"
 
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
         """log_probs (B, T, V), num_frames (B,) -> one hypothesis for each utterance, in a list."""

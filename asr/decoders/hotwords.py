@@ -6,7 +6,7 @@ comes to nothing. That is the automaton of Aho and Corasick (1975), with weights
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,19 @@ def parse_hotwords(text: str) -> dict[str, float]:
 def read_hotwords(path: Path | str) -> dict[str, float]:
     """A file with a phrase a line, each with `:bonus` or without. Raises ConfigError naming file and line."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the hotwords cannot be read: {error}") from error
     return dict(_parse(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def as_hotwords(given: str | Iterable[str] | Mapping[str, float]) -> dict[str, float]:
+    """What `parse_hotwords` takes, a list of such phrases, or phrases and their bonuses. Raises ConfigError."""
+    if isinstance(given, str):
+        return parse_hotwords(given)
+    if isinstance(given, Mapping):
+        given = [f"{phrase}:{bonus}" for phrase, bonus in given.items()]
+    return dict(_parse(item, "hotwords") for item in given)
 
 
 def _parse(item: str, where: str) -> tuple[str, float]:

@@ -8,33 +8,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from asr.compiled import compiled
 from asr.decoders.search import Lexicon
-from asr.subwords import MARK
-from asr.text import Tokenizer
+from asr.text.subwords import MARK
+from asr.text.tokenizer import Tokenizer
 
 UNKNOWN = 0  # the label of words outside the lexicon
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """How a tokenizer's tokens make words: by a token between words, or one that words begin with, or neither."""
+    """Which tokens words are spelt with; none where spelling is not writing, as with phones."""
 
-    boundary: int | None  # the token between words
-    starts: frozenset[int] | None  # the tokens that words begin with, and that do not stand elsewhere
-    letters: tuple[int, ...]  # tokens that words are spelt with; none where spelling is not writing, as with phones
+    first: tuple[int, ...]  # those that words begin with
+    later: tuple[int, ...]  # those that words go on with
+    boundary: int | None  # the token between words, if there is one
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "Spelling":
         if tokenizer.kind == "phones":
-            return cls(None, None, ())
+            return cls((), (), None)
         ids = range(1, tokenizer.vocab_size)
         if tokenizer.kind == "characters":
             boundary = tokenizer.ids.get(" ")
-            return cls(boundary, None, tuple(i for i in ids if i != boundary))
-        starts = frozenset(i for i in ids if tokenizer.tokens[i].startswith(MARK))
-        return cls(None, starts, tuple(ids))
+            letters = tuple(i for i in ids if i != boundary)
+            return cls(letters, letters, boundary)
+        begins = [token.startswith(MARK) for token in tokenizer.tokens]
+        return cls(tuple(i for i in ids if begins[i]), tuple(i for i in ids if not begins[i]), None)
 
 
 def build_graph(spellings: Sequence[tuple[int, Sequence[int]]], num_words: int) -> Lexicon:
@@ -90,30 +91,43 @@ def add_unknown(graph: Lexicon, spelling: Spelling, frequencies: np.ndarray, sco
     The new nodes are the last: one for what has been spelt so far and, where a boundary ends words, one behind it.
     """
     spelt = len(graph.arc_start) - 1
-    letters = np.array(spelling.letters, np.int32)
-    starts = letters if spelling.starts is None else np.array(sorted(spelling.starts), np.int32)
-    later = letters if spelling.starts is None else np.setdiff1d(letters, starts)
-    tokens, nodes, scores = later, np.full(len(later), spelt), frequencies[later]
+    complete = spelt if spelling.boundary is None else spelt + 1
+    graph = _add_nodes(graph, complete + 1 - spelt)
+    first, later = list(spelling.first), list(spelling.later)
+    graph = _add_arcs(graph, 0, spelt, first, frequencies[first] + score)
+    graph = _add_arcs(graph, spelt, spelt, later, frequencies[later])
     if spelling.boundary is not None:
-        tokens, nodes, scores = np.append(later, spelling.boundary), np.append(nodes, spelt + 1), np.append(scores, 0)
-    new = [spelt] if spelling.boundary is None else [spelt, spelt + 1]
-    root, stop = int(graph.arc_start[1]), len(graph.arc_token)  # the new arcs stand at the end of the root's, and last
+        graph = _add_arcs(graph, spelt, complete, [spelling.boundary], np.zeros(1))
+    return _add_label(graph, complete, UNKNOWN)
 
-    def add(old: np.ndarray, at_root: np.ndarray, at_spelt: np.ndarray) -> np.ndarray:
-        return np.concatenate([old[:root], at_root, old[root:], at_spelt]).astype(old.dtype)
 
-    labels = len(graph.label)
+def _add_nodes(graph: Lexicon, count: int) -> Lexicon:
+    """New nodes at the end, without arcs and labels."""
     return graph._replace(
-        arc_start=np.concatenate(
-            [[0], graph.arc_start[1:] + len(starts), [stop + len(starts) + len(tokens)] * len(new)]
-        ).astype(np.int32),
-        arc_token=add(graph.arc_token, starts, tokens),
-        arc_node=add(graph.arc_node, np.full(len(starts), spelt), nodes),
-        arc_score=add(graph.arc_score, frequencies[starts] + score, scores),
-        label_start=np.concatenate([graph.label_start, [labels] * (len(new) - 1), [labels + 1]]).astype(np.int32),
-        label=np.append(graph.label, np.int32(UNKNOWN)),
-        lookahead=np.append(graph.lookahead, np.zeros(len(new), np.float32)),
+        arc_start=np.pad(graph.arc_start, (0, count), mode="edge"),
+        label_start=np.pad(graph.label_start, (0, count), mode="edge"),
+        lookahead=np.pad(graph.lookahead, (0, count)),
     )
+
+
+def _add_arcs(graph: Lexicon, source: int, target: int, tokens: Sequence[int], scores: np.ndarray) -> Lexicon:
+    """New arcs from one node to another, behind those that the first has."""
+    stop = graph.arc_start[source + 1]
+    arc_start = graph.arc_start.copy()
+    arc_start[source + 1 :] += len(tokens)
+    return graph._replace(
+        arc_start=arc_start,
+        arc_token=np.insert(graph.arc_token, stop, tokens),
+        arc_node=np.insert(graph.arc_node, stop, [target] * len(tokens)),
+        arc_score=np.insert(graph.arc_score, stop, scores),
+    )
+
+
+def _add_label(graph: Lexicon, node: int, label: int) -> Lexicon:
+    """The label of one more word that is complete at this node."""
+    label_start = graph.label_start.copy()
+    label_start[node + 1 :] += 1
+    return graph._replace(label_start=label_start, label=np.insert(graph.label, graph.label_start[node + 1], label))
 
 
 def look_ahead(graph: Lexicon, word_scores: np.ndarray) -> np.ndarray:
@@ -126,7 +140,7 @@ def look_ahead(graph: Lexicon, word_scores: np.ndarray) -> np.ndarray:
     return best
 
 
-@njit(cache=True)
+@compiled
 def _best_below(
     arc_start: np.ndarray, arc_node: np.ndarray, label_start: np.ndarray, label_score: np.ndarray
 ) -> np.ndarray:

@@ -54,25 +54,25 @@ def prefix_beam_search(
     for frame in np.asarray(log_probs, float):
         after: dict[Prefix, tuple[float, float]] = defaultdict(lambda: (-math.inf, -math.inf))
 
-        def hear(prefix: Prefix, in_blank: float, in_token: float, after=after) -> None:
+        def add(prefix: Prefix, in_blank: float, in_token: float, after=after) -> None:
             before = after[prefix]
             after[prefix] = (logadd(before[0], in_blank), logadd(before[1], in_token))
 
         for prefix, (in_blank, in_token) in beam.items():
             both = logadd(in_blank, in_token)
-            hear(prefix, both + frame[blank], -math.inf)
+            add(prefix, both + frame[blank], -math.inf)
             if prefix.tokens:
-                hear(prefix, -math.inf, in_token + frame[prefix.tokens[-1]])
+                add(prefix, -math.inf, in_token + frame[prefix.tokens[-1]])
             for token in range(len(frame)):
                 if token == blank:
                     continue
                 again = bool(prefix.tokens) and token == prefix.tokens[-1]
-                heard = (in_blank if again else both) + frame[token]
+                log_prob = (in_blank if again else both) + frame[token]
                 tokens, so_far = (*prefix.tokens, token), (*prefix.spelt, token)
                 if so_far in begun:
-                    hear(Prefix(tokens, prefix.words, so_far), -math.inf, heard)
+                    add(Prefix(tokens, prefix.words, so_far), -math.inf, log_prob)
                 for word in words_of.get(so_far, ()):
-                    hear(Prefix(tokens, (*prefix.words, word)), -math.inf, heard)
+                    add(Prefix(tokens, (*prefix.words, word)), -math.inf, log_prob)
         ranked = sorted(after, key=lambda prefix: -logadd(*after[prefix]) - score_words(prefix.words, False))
         beam = {prefix: after[prefix] for prefix in ranked[:beam_size]}
     found: dict[Words, float] = defaultdict(lambda: -math.inf)

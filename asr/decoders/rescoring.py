@@ -21,7 +21,7 @@ class SentenceScorer(Protocol):
         ...
 
 
-class RescoringDecoder:
+class RescoringDecoder(Decoder):
     """The hypotheses of another decoder, re-sorted; their words, times and confidences stay as they are.
 
     `lm_score` becomes this language model's log-probability, unweighted, so that other weights can be tried without
@@ -34,11 +34,13 @@ class RescoringDecoder:
         length_bonus: added for each word, against a language model's liking for short sentences.
         """
         self.base = base
-        self.unit = getattr(base, "unit", None)
-        self.narrowed = getattr(base, "narrowed", None)  # what is to be quick has no second opinion
+        self.unit = base.unit
         self.lm = lm
         self.weight = weight
         self.length_bonus = length_bonus
+
+    def __repr__(self) -> str:
+        return f"{self.base}, rescored"
 
     def __call__(self, log_probs: Tensor, num_frames: Tensor) -> list[list[Hypothesis]]:
         """log_probs (B, T, V), num_frames (B,) -> for each utterance its hypotheses, best first.
@@ -49,6 +51,23 @@ class RescoringDecoder:
         texts = sorted({hypothesis.text for hypotheses in found for hypothesis in hypotheses})
         scores = dict(zip(texts, self.lm.score(texts), strict=True))
         return [self._sorted([self._rescored(h, scores[h.text]) for h in hypotheses]) for hypotheses in found]
+
+    def narrowed(self, beam_size: int) -> Decoder:
+        return self.base.narrowed(beam_size)  # what is to be quick has no second opinion
+
+    def weighted(
+        self,
+        lm_weight: float,
+        word_insertion_score: float,
+        prior_weight: float,
+        *,
+        log_prior: Sequence[float] | None = None,
+    ) -> "RescoringDecoder":
+        base = self.base.weighted(lm_weight, word_insertion_score, prior_weight, log_prior=log_prior)
+        return RescoringDecoder(base, self.lm, self.weight, self.length_bonus)
+
+    def listing(self, n_best: int) -> "RescoringDecoder":
+        return RescoringDecoder(self.base.listing(n_best), self.lm, self.weight, self.length_bonus)
 
     def _rescored(self, hypothesis: Hypothesis, lm_score: float) -> Hypothesis:
         bonus = self.weight * lm_score + self.length_bonus * len(hypothesis.text.split())

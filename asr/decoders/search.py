@@ -14,13 +14,11 @@ compiled keeps to loops and single elements: each of numpy's functions in it wou
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from asr.compiled import compiled
 from asr.lm.automaton import Automaton, step
 
 NONE = -1
-PREFIX, PARENT, TOKEN, LABEL, NODE, LM_STATE, HOT_STATE = range(7)  # columns of candidates' numbers
-ACOUSTIC, LM, EARNED, TOTAL = range(4)  # and of their scores
 
 
 class Lexicon(NamedTuple):
@@ -40,21 +38,67 @@ class Lexicon(NamedTuple):
     lm_label: np.ndarray  # (words,) int32: the language model's number of each word
 
 
-class Tree(NamedTuple):
-    """Prefixes by number, 0 being the empty one; each knows its parent, its first child and its next sibling."""
+# Rows rather than columns: what is asked of a prefix lies together, and a function takes one array.
+TREE = np.dtype(
+    [
+        ("parent", np.int32),
+        ("child", np.int32),  # the first
+        ("sibling", np.int32),  # the next
+        ("depth", np.int32),  # how many tokens it has
+        ("token", np.int32),  # the last
+        ("label", np.int32),  # the word that the last token completes, or NONE
+        ("node", np.int32),  # of the lexicon
+        ("lm_state", np.int32),
+        ("hot_state", np.int32),
+        ("slot", np.int32),  # place in the beam, or NONE
+        ("lm_score", np.float64),  # ln P of the words so far, unweighted
+        ("earned", np.float64),  # all weighted scores but acoustic and lookahead
+    ],
+    align=True,
+)
+"""Prefixes by number, 0 being the empty one."""
 
-    parent: np.ndarray
-    child: np.ndarray
-    sibling: np.ndarray
-    depth: np.ndarray  # how many tokens it has
-    token: np.ndarray  # the last
-    label: np.ndarray  # the word that the last token completes, or NONE
-    node: np.ndarray  # of the lexicon
-    lm_state: np.ndarray
-    hot_state: np.ndarray
-    lm_score: np.ndarray  # ln P of the words so far, unweighted
-    earned: np.ndarray  # all weighted scores but acoustic and lookahead
-    slot: np.ndarray  # place in the beam, or NONE
+BEAM = np.dtype(
+    [
+        ("prefix", np.int32),
+        ("p_blank", np.float64),  # log-probability of the alignments that end in a blank
+        ("p_token", np.float64),  # and of those that end in the prefix's last token
+        ("next_blank", np.float64),  # the same one frame on
+        ("next_token", np.float64),
+    ],
+    align=True,
+)
+"""The prefixes that are kept."""
+
+CANDIDATE = np.dtype(
+    [
+        ("prefix", np.int32),  # its number if it has one, or NONE
+        ("parent", np.int32),
+        ("token", np.int32),
+        ("label", np.int32),
+        ("node", np.int32),
+        ("lm_state", np.int32),
+        ("hot_state", np.int32),
+        ("acoustic", np.float64),
+        ("lm_score", np.float64),
+        ("earned", np.float64),
+        ("total", np.float64),
+    ],
+    align=True,
+)
+"""Ways to go on from the beam that are not in it."""
+
+RIVAL = np.dtype(
+    [
+        ("rank", np.float64),  # total, or -inf
+        ("node", np.int32),
+        ("lm_state", np.int32),
+        ("hot_state", np.int32),
+        ("token", np.int32),
+    ],
+    align=True,
+)
+"""What the places of the next beam go by: those of the beam, then the candidates."""
 
 
 class Settings(NamedTuple):
@@ -71,6 +115,11 @@ class Settings(NamedTuple):
     lm_weight: float
     word_insertion_score: float
 
+    def typed(self) -> "Settings":
+        """The same, of the types declared: a 1 for a 1.0, or a number of numpy's, would have all compiled anew."""
+        kinds = type(self).__annotations__.values()
+        return Settings(*(kind(value) for kind, value in zip(kinds, self, strict=True)))
+
 
 class Found(NamedTuple):
     """The last beam, best first: F ways to read the utterance, of at most U tokens."""
@@ -84,14 +133,14 @@ class Found(NamedTuple):
     complete: np.ndarray  # (F,) bool: ends with a word's end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _logadd(a: float, b: float) -> float:
     if a < b:
         a, b = b, a
     return a if b == -np.inf else a + np.log1p(np.exp(b - a))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _largest(values: np.ndarray, count: int, k: int) -> float:
     """The k-th largest of values[:count], which are put in another order (Hoare, 1961)."""
     low, high, want = 0, count - 1, k - 1
@@ -118,179 +167,204 @@ def _largest(values: np.ndarray, count: int, k: int) -> float:
 
 def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings) -> Found:
     """log_probs (T, V) float32 -> what was found, never nothing."""
+    s = s.typed()
     # Only prefixes that were once in the beam are kept, so that their number is known.
-    tree = _new_tree(1 + len(log_probs) * s.beam_size)
-    tree.lm_state[0], tree.hot_state[0] = s.lm_start, s.hot_start
+    tree = np.empty(1 + len(log_probs) * s.beam_size, TREE)
+    tree[0] = (NONE, NONE, NONE, 0, NONE, NONE, 0, s.lm_start, s.hot_start, 0, 0.0, 0.0)
     active, acoustic = _walk(log_probs, tree, lexicon, lm, hotwords, s)
-    prefix, label, acoustic, said, total, complete = _end(tree, active, acoustic, lexicon, lm, hotwords, s)
+    prefix, label, acoustic, lm_score, total, complete = _end(tree, active, acoustic, lexicon, lm, hotwords, s)
     order = np.argsort(-total, kind="stable")
     prefix, label = prefix[order], label[order]
-    lengths = tree.depth[prefix].astype(np.int64)
+    lengths = tree["depth"][prefix].astype(np.int64)
     tokens, labels = np.full((2, len(order), lengths.max()), NONE, np.int32)
     _trace_back(tree, prefix, label, tokens, labels)
-    return Found(tokens, labels, lengths, acoustic[order], said[order], total[order], complete[order])
+    return Found(tokens, labels, lengths, acoustic[order], lm_score[order], total[order], complete[order])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _walk(
-    log_probs: np.ndarray, tree: Tree, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings
+    log_probs: np.ndarray, tree: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frame by frame from the empty prefix to the last beam: its prefixes (F,) and their log-probabilities (F,)."""
     num_frames, vocab_size = log_probs.shape
-    beam = s.beam_size
-    count = 1
-    active = np.empty(beam, np.int32)
-    p_blank, p_token = np.empty(beam), np.empty(beam)
-    next_blank, next_token = np.empty(beam), np.empty(beam)
-    active[0], p_blank[0], p_token[0], tree.slot[0], width = 0, 0.0, -np.inf, 0, 1
-
-    # Candidates: ways to go on from the beam that are not in it, their numbers and their scores.
-    room = beam * 8 + 64
-    c_ids, c_scores = np.empty((room, 7), np.int32), np.empty((room, 4))
-    order = np.empty(vocab_size)
-    # Of beam and candidates together, what ranks them; made when it is first needed, and when more is needed.
-    ranks, ranking = np.empty(0), np.empty(0)
-    futures, places = np.empty((0, 4), np.int32), np.empty(0, np.int32)
-
+    beam = np.empty(s.beam_size, BEAM)
+    beam[0].prefix, beam[0].p_blank, beam[0].p_token = 0, 0.0, -np.inf
+    width = num_prefixes = 1
+    candidates = np.empty(8 * s.beam_size + 64, CANDIDATE)
+    rivals = np.empty(s.beam_size + len(candidates), RIVAL)
+    ranks, places = np.empty(len(rivals)), np.empty(2 * len(rivals), np.int32)
+    sorted_frame = np.empty(vocab_size)
     for t in range(num_frames):
         frame = log_probs[t]
-        for v in range(vocab_size):
-            order[v] = frame[v]
-        cutoff = _largest(order, vocab_size, min(s.beam_size_token, vocab_size))
-        best = -np.inf
-        for i in range(width):
-            prefix = active[i]
-            whole = _logadd(p_blank[i], p_token[i])
-            next_blank[i] = whole + frame[s.blank]
-            next_token[i] = p_token[i] + frame[tree.token[prefix]] if tree.token[prefix] != NONE else -np.inf
-            rank = _logadd(next_blank[i], next_token[i]) + tree.earned[prefix] + lexicon.lookahead[tree.node[prefix]]
-            best = max(best, rank)
-        # What leads to a prefix already in the beam is added once all of the beam has been seen: above, each prefix's
-        # own staying has set its sums.
-        num_candidates = 0
-        for i in range(width):
-            prefix = active[i]
-            whole = _logadd(p_blank[i], p_token[i])
-            for arc in range(lexicon.arc_start[tree.node[prefix]], lexicon.arc_start[tree.node[prefix] + 1]):
-                heard = lexicon.arc_token[arc]
-                if frame[heard] < cutoff:
-                    continue
-                acoustic = (p_blank[i] if heard == tree.token[prefix] else whole) + frame[heard]
-                if acoustic == -np.inf:
-                    continue
-                entered = lexicon.arc_node[arc]
-                goes_on = lexicon.arc_start[entered] < lexicon.arc_start[entered + 1]
-                # First the word going on (NONE), then each word that ends here.
-                first = lexicon.label_start[entered] - (1 if goes_on else 0)
-                for place in range(first, lexicon.label_start[entered + 1]):
-                    word = lexicon.label[place] if place >= lexicon.label_start[entered] else NONE
-                    into = entered if word == NONE else 0
-                    known = tree.child[prefix]
-                    while known != NONE and (
-                        tree.token[known] != heard or tree.label[known] != word or tree.node[known] != into
-                    ):
-                        known = tree.sibling[known]
-                    if known != NONE and tree.slot[known] != NONE:
-                        j = tree.slot[known]
-                        next_token[j] = _logadd(next_token[j], acoustic)
-                        total = _logadd(next_blank[j], next_token[j]) + tree.earned[known] + lexicon.lookahead[into]
-                        best = max(best, total)
-                        continue
-                    if num_candidates == room:
-                        # Those that are already too bad make place; if there are few, there is more place.
-                        kept = 0
-                        for c in range(num_candidates):
-                            if c_scores[c, TOTAL] >= best - s.beam_threshold:
-                                _copy(c_ids, c_scores, c, c_ids, c_scores, kept)
-                                kept += 1
-                        num_candidates = kept
-                        if kept > room // 2:
-                            room *= 2
-                            old_ids, old_scores = c_ids, c_scores
-                            c_ids, c_scores = np.empty((room, 7), np.int32), np.empty((room, 4))
-                            for c in range(kept):
-                                _copy(old_ids, old_scores, c, c_ids, c_scores, c)
-                    if known != NONE:
-                        said, gained = tree.lm_score[known], tree.earned[known]
-                        in_lm, in_hot = tree.lm_state[known], tree.hot_state[known]
-                    else:
-                        said, gained = tree.lm_score[prefix], tree.earned[prefix] + lexicon.arc_score[arc]
-                        in_lm, in_hot = tree.lm_state[prefix], tree.hot_state[prefix]
-                        if word != NONE:
-                            new, in_lm = step(lm, in_lm, lexicon.lm_label[word])
-                            hot, in_hot = step(hotwords, in_hot, word)
-                            said += new
-                            gained += s.lm_weight * new + s.word_insertion_score + hot
-                    total = acoustic + gained + lexicon.lookahead[into]
-                    if total < best - s.beam_threshold:
-                        continue
-                    best = max(best, total)
-                    ids, scores = c_ids[num_candidates], c_scores[num_candidates]
-                    ids[PREFIX], ids[PARENT], ids[TOKEN], ids[LABEL], ids[NODE] = known, prefix, heard, word, into
-                    ids[LM_STATE], ids[HOT_STATE] = in_lm, in_hot
-                    scores[ACOUSTIC], scores[LM], scores[EARNED], scores[TOTAL] = acoustic, said, gained, total
-                    num_candidates += 1
-        # The best of both, beam and candidates.
+        cutoff = _cutoff(frame, s.beam_size_token, sorted_frame)
+        # First each prefix's own staying sets its sums; then what else leads to it can be added to them.
+        best = _stay(beam, width, frame, tree, lexicon.lookahead, s.blank)
+        candidates, num_candidates, best = _go_on(
+            beam, width, frame, cutoff, best, candidates, tree, lexicon, lm, hotwords, s
+        )
+        if len(rivals) < s.beam_size + len(candidates):
+            rivals = np.empty(s.beam_size + len(candidates), RIVAL)
+            ranks, places = np.empty(len(rivals)), np.empty(2 * len(rivals), np.int32)
+        _rank(beam, width, candidates, num_candidates, tree, lexicon.lookahead, rivals)
         limit = best - s.beam_threshold
-        if len(ranks) < beam + room:
-            ranks, ranking = np.empty(beam + room), np.empty(beam + room)
-            futures, places = np.empty((beam + room, 4), np.int32), np.empty(2 * (beam + room), np.int32)
-        for i in range(width):
-            prefix = active[i]
-            n = tree.node[prefix]
-            ranks[i] = _logadd(next_blank[i], next_token[i]) + tree.earned[prefix] + lexicon.lookahead[n]
-            futures[i, 0], futures[i, 1], futures[i, 2] = n, tree.lm_state[prefix], tree.hot_state[prefix]
-            futures[i, 3] = tree.token[prefix]
-        for c in range(num_candidates):
-            ids = c_ids[c]
-            ranks[width + c] = c_scores[c, TOTAL]
-            futures[width + c, 0], futures[width + c, 1] = ids[NODE], ids[LM_STATE]
-            futures[width + c, 2], futures[width + c, 3] = ids[HOT_STATE], ids[TOKEN]
         if s.merge_threshold < np.inf:
-            _merge(ranks, futures, width + num_candidates, limit, s.merge_threshold, places)
-        ranked = 0
-        for i in range(width + num_candidates):
-            if ranks[i] >= limit:
-                ranking[ranked] = ranks[i]
-                ranked += 1
-        if ranked > beam:
-            limit = _largest(ranking, ranked, beam)
-        kept = 0
-        for i in range(width):
-            prefix = active[i]
-            tree.slot[prefix] = NONE
-            if ranks[i] >= limit and kept < beam:
-                active[kept], p_blank[kept], p_token[kept] = prefix, next_blank[i], next_token[i]
-                tree.slot[prefix] = kept
-                kept += 1
-        for c in range(num_candidates):
-            if ranks[width + c] < limit or kept == beam:
-                continue
-            ids, scores = c_ids[c], c_scores[c]
-            prefix = ids[PREFIX]
-            if prefix == NONE:
-                prefix, above = count, ids[PARENT]
-                count += 1
-                tree.parent[prefix], tree.sibling[prefix], tree.child[above] = above, tree.child[above], prefix
-                tree.depth[prefix] = tree.depth[above] + 1
-                tree.token[prefix], tree.label[prefix], tree.node[prefix] = ids[TOKEN], ids[LABEL], ids[NODE]
-                tree.lm_state[prefix], tree.hot_state[prefix] = ids[LM_STATE], ids[HOT_STATE]
-                tree.lm_score[prefix], tree.earned[prefix] = scores[LM], scores[EARNED]
-            active[kept], p_blank[kept], p_token[kept] = prefix, -np.inf, scores[ACOUSTIC]
-            tree.slot[prefix] = kept
-            kept += 1
-        width = kept
-
-    acoustics = np.empty(width)
+            _merge(rivals, width + num_candidates, limit, s.merge_threshold, places)
+        limit = _raised(limit, rivals, width + num_candidates, s.beam_size, ranks)
+        kept = _keep(beam, width, rivals, limit, tree)
+        width, num_prefixes = _enter(beam, width, kept, candidates, num_candidates, rivals, limit, tree, num_prefixes)
+    acoustics, prefixes = np.empty(width), np.empty(width, np.int32)
     for i in range(width):
-        acoustics[i] = _logadd(p_blank[i], p_token[i])
-    return active[:width], acoustics
+        prefixes[i], acoustics[i] = beam[i].prefix, _logadd(beam[i].p_blank, beam[i].p_token)
+    return prefixes, acoustics
 
 
-@njit(cache=True, nogil=True)
-def _merge(
-    ranks: np.ndarray, futures: np.ndarray, count: int, limit: float, threshold: float, places: np.ndarray
+@compiled
+def _cutoff(frame: np.ndarray, beam_size_token: int, room: np.ndarray) -> float:
+    """The log-probability of the least likely token that is tried in this frame (V,). room (V,): to sort it in."""
+    for v in range(len(frame)):
+        room[v] = frame[v]
+    return _largest(room, len(frame), min(beam_size_token, len(frame)))
+
+
+@compiled
+def _stay(
+    beam: np.ndarray, width: int, frame: np.ndarray, tree: np.ndarray, lookahead: np.ndarray, blank: int
+) -> float:
+    """What each prefix is worth if this frame is a blank or its last token again; returns the best total."""
+    best = -np.inf
+    for i in range(width):
+        row = beam[i]
+        token = tree[row.prefix].token
+        row.next_blank = _logadd(row.p_blank, row.p_token) + frame[blank]
+        row.next_token = row.p_token + frame[token] if token != NONE else -np.inf
+        best = max(best, _total(beam, i, tree, lookahead))
+    return best
+
+
+@compiled
+def _total(beam: np.ndarray, i: int, tree: np.ndarray, lookahead: np.ndarray) -> float:
+    """What ranks the prefix at this place of the beam, one frame on."""
+    row, prefix = beam[i], tree[beam[i].prefix]
+    return _logadd(row.next_blank, row.next_token) + prefix.earned + lookahead[prefix.node]
+
+
+@compiled
+def _go_on(
+    beam: np.ndarray,
+    width: int,
+    frame: np.ndarray,
+    cutoff: float,
+    best: float,
+    candidates: np.ndarray,
+    tree: np.ndarray,
+    lexicon: Lexicon,
+    lm: Automaton,
+    hotwords: Automaton,
+    s: Settings,
+) -> tuple[np.ndarray, int, float]:
+    """Each prefix with each token that may follow it in this frame: added to the beam's sums, or a candidate.
+
+    Returns the candidates, in more room if it was needed, how many they are, and the best total.
+    """
+    count = 0
+    for i in range(width):
+        parent, before = beam[i].prefix, tree[beam[i].prefix]
+        whole = _logadd(beam[i].p_blank, beam[i].p_token)
+        for arc in range(lexicon.arc_start[before.node], lexicon.arc_start[before.node + 1]):
+            token = lexicon.arc_token[arc]
+            if frame[token] < cutoff:
+                continue
+            acoustic = (beam[i].p_blank if token == before.token else whole) + frame[token]
+            if acoustic == -np.inf:
+                continue
+            entered = lexicon.arc_node[arc]
+            goes_on = lexicon.arc_start[entered] < lexicon.arc_start[entered + 1]
+            # First the word going on (NONE), then each word that ends here.
+            first = lexicon.label_start[entered] - (1 if goes_on else 0)
+            for place in range(first, lexicon.label_start[entered + 1]):
+                word = lexicon.label[place] if place >= lexicon.label_start[entered] else NONE
+                node = entered if word == NONE else 0
+                known = _child(tree, parent, token, word, node)
+                if known != NONE and tree[known].slot != NONE:
+                    slot = tree[known].slot
+                    beam[slot].next_token = _logadd(beam[slot].next_token, acoustic)
+                    best = max(best, _total(beam, slot, tree, lexicon.lookahead))
+                    continue
+                if count == len(candidates):
+                    candidates, count = _make_room(candidates, best - s.beam_threshold)
+                new, source = candidates[count], tree[known] if known != NONE else before
+                new.lm_state, new.hot_state = source.lm_state, source.hot_state
+                new.lm_score, new.earned = source.lm_score, source.earned
+                if known == NONE:
+                    new.earned += lexicon.arc_score[arc]
+                    if word != NONE:
+                        _read_word(new, word, lexicon.lm_label[word], lm, hotwords, s)
+                new.acoustic, new.total = acoustic, acoustic + new.earned + lexicon.lookahead[node]
+                if new.total < best - s.beam_threshold:
+                    continue
+                best = max(best, new.total)
+                new.prefix, new.parent, new.token, new.label, new.node = known, parent, token, word, node
+                count += 1
+    return candidates, count, best
+
+
+@compiled
+def _child(tree: np.ndarray, parent: int, token: int, label: int, node: int) -> int:
+    """The number of the prefix that goes on from its parent in this way; NONE: it has none yet."""
+    known = tree[parent].child
+    while known != NONE and (tree[known].token != token or tree[known].label != label or tree[known].node != node):
+        known = tree[known].sibling
+    return known
+
+
+@compiled
+def _read_word(new: np.record, word: int, lm_label: int, lm: Automaton, hotwords: Automaton, s: Settings) -> None:
+    """Language model and hotwords read the word that a candidate completes; it earns what they give."""
+    lm_score, new.lm_state = step(lm, new.lm_state, lm_label)
+    hot_score, new.hot_state = step(hotwords, new.hot_state, word)
+    new.lm_score += lm_score
+    new.earned += s.lm_weight * lm_score + s.word_insertion_score + hot_score
+
+
+@compiled
+def _make_room(candidates: np.ndarray, limit: float) -> tuple[np.ndarray, int]:
+    """Those below the limit make place; if they are few, there is more place. Returns also how many are left."""
+    kept = 0
+    for c in range(len(candidates)):
+        if candidates[c].total >= limit:
+            candidates[kept] = candidates[c]
+            kept += 1
+    if kept <= len(candidates) // 2:
+        return candidates, kept
+    larger = np.empty(2 * len(candidates), CANDIDATE)
+    for c in range(kept):
+        larger[c] = candidates[c]
+    return larger, kept
+
+
+@compiled
+def _rank(
+    beam: np.ndarray,
+    width: int,
+    candidates: np.ndarray,
+    num_candidates: int,
+    tree: np.ndarray,
+    lookahead: np.ndarray,
+    rivals: np.ndarray,
 ) -> None:
+    """Totals and futures of the beam and, behind it, of the candidates."""
+    for i in range(width):
+        rival, prefix = rivals[i], tree[beam[i].prefix]
+        rival.rank, rival.token = _total(beam, i, tree, lookahead), prefix.token
+        rival.node, rival.lm_state, rival.hot_state = prefix.node, prefix.lm_state, prefix.hot_state
+    for c in range(num_candidates):
+        rival, candidate = rivals[width + c], candidates[c]
+        rival.rank, rival.token = candidate.total, candidate.token
+        rival.node, rival.lm_state, rival.hot_state = candidate.node, candidate.lm_state, candidate.hot_state
+
+
+@compiled
+def _merge(rivals: np.ndarray, count: int, limit: float, threshold: float, places: np.ndarray) -> None:
     """Drop, by the rank of -inf, what is `threshold` behind another that stands at the same place of everything.
 
     Whatever is said from here on earns both the same, so that the one behind stays behind. places: of a hash table.
@@ -300,55 +374,100 @@ def _merge(
         places[place] = NONE
     for stage in range(2):  # first the leaders are found, then what is far behind them is dropped
         for i in range(count):
-            if ranks[i] < limit:
+            own = rivals[i]
+            if own.rank < limit:
                 continue
-            a, b, c, d = futures[i, 0], futures[i, 1], futures[i, 2], futures[i, 3]
-            place = (((a * 31 + b) * 31 + c) * 31 + d) % size
+            place = (((own.node * 31 + own.lm_state) * 31 + own.hot_state) * 31 + own.token) % size
             while True:
                 leader = places[place]
-                if leader == NONE or (
-                    futures[leader, 0] == a
-                    and futures[leader, 1] == b
-                    and futures[leader, 2] == c
-                    and futures[leader, 3] == d
+                if leader == NONE:
+                    break
+                other = rivals[leader]
+                if (
+                    other.node == own.node
+                    and other.lm_state == own.lm_state
+                    and other.hot_state == own.hot_state
+                    and other.token == own.token
                 ):
                     break
                 place = place + 1 if place + 1 < size else 0
-            if stage == 0 and (leader == NONE or ranks[i] > ranks[leader]):
+            if stage == 0 and (leader == NONE or own.rank > rivals[leader].rank):
                 places[place] = i
-            elif stage == 1 and ranks[i] < ranks[leader] - threshold:
-                ranks[i] = -np.inf
+            elif stage == 1 and own.rank < rivals[leader].rank - threshold:
+                own.rank = -np.inf
 
 
-@njit(cache=True, nogil=True)
-def _copy(ids: np.ndarray, scores: np.ndarray, row: int, to_ids: np.ndarray, to_scores: np.ndarray, to: int) -> None:
-    """A candidate, to another row."""
-    for i in range(7):
-        to_ids[to, i] = ids[row, i]
-    for i in range(4):
-        to_scores[to, i] = scores[row, i]
+@compiled
+def _raised(limit: float, rivals: np.ndarray, count: int, beam_size: int, ranks: np.ndarray) -> float:
+    """The limit, or the rank that only `beam_size` of the rivals reach, ties apart."""
+    ranked = 0
+    for i in range(count):
+        if rivals[i].rank >= limit:
+            ranks[ranked] = rivals[i].rank
+            ranked += 1
+    return _largest(ranks, ranked, beam_size) if ranked > beam_size else limit
 
 
-def _new_tree(capacity: int) -> Tree:
-    return Tree(
-        parent=np.full(capacity, NONE, np.int32),
-        child=np.full(capacity, NONE, np.int32),
-        sibling=np.full(capacity, NONE, np.int32),
-        depth=np.zeros(capacity, np.int32),
-        token=np.full(capacity, NONE, np.int32),
-        label=np.full(capacity, NONE, np.int32),
-        node=np.zeros(capacity, np.int32),
-        lm_state=np.zeros(capacity, np.int32),
-        hot_state=np.zeros(capacity, np.int32),
-        lm_score=np.zeros(capacity),
-        earned=np.zeros(capacity),
-        slot=np.full(capacity, NONE, np.int32),
-    )
+@compiled
+def _keep(beam: np.ndarray, width: int, rivals: np.ndarray, limit: float, tree: np.ndarray) -> int:
+    """Those of the beam that reach the limit move to its beginning, one frame on; returns how many they are."""
+    kept = 0
+    for i in range(width):
+        old, prefix = beam[i], beam[i].prefix
+        tree[prefix].slot = NONE
+        if rivals[i].rank >= limit and kept < len(beam):
+            new = beam[kept]
+            new.prefix, new.p_blank, new.p_token = prefix, old.next_blank, old.next_token
+            tree[prefix].slot = kept
+            kept += 1
+    return kept
 
 
-@njit(cache=True, nogil=True)
+@compiled
+def _enter(
+    beam: np.ndarray,
+    width: int,
+    kept: int,
+    candidates: np.ndarray,
+    num_candidates: int,
+    rivals: np.ndarray,
+    limit: float,
+    tree: np.ndarray,
+    num_prefixes: int,
+) -> tuple[int, int]:
+    """The candidates that reach the limit enter the beam behind those kept, and the tree if they are new to it.
+
+    width: of the beam as it was ranked. Returns the beam's new width, and how many prefixes the tree has.
+    """
+    for c in range(num_candidates):
+        if rivals[width + c].rank < limit or kept == len(beam):
+            continue
+        prefix = candidates[c].prefix
+        if prefix == NONE:
+            prefix = num_prefixes
+            num_prefixes += 1
+            _add(tree, prefix, candidates[c])
+        new = beam[kept]
+        new.prefix, new.p_blank, new.p_token = prefix, -np.inf, candidates[c].acoustic
+        tree[prefix].slot = kept
+        kept += 1
+    return kept, num_prefixes
+
+
+@compiled
+def _add(tree: np.ndarray, prefix: int, candidate: np.record) -> None:
+    """The candidate gets this number, and is its parent's first child."""
+    new, parent = tree[prefix], tree[candidate.parent]
+    new.parent, new.child, new.sibling, new.depth = candidate.parent, NONE, parent.child, parent.depth + 1
+    parent.child = prefix
+    new.token, new.label, new.node = candidate.token, candidate.label, candidate.node
+    new.lm_state, new.hot_state = candidate.lm_state, candidate.hot_state
+    new.lm_score, new.earned = candidate.lm_score, candidate.earned
+
+
+@compiled
 def _end(
-    tree: Tree,
+    tree: np.ndarray,
     active: np.ndarray,
     acoustics: np.ndarray,
     lexicon: Lexicon,
@@ -363,7 +482,7 @@ def _end(
     """
     results = 0
     for i in range(len(active)):
-        n = tree.node[active[i]]
+        n = tree[active[i]].node
         results += 1
         for arc in range(lexicon.arc_start[n], lexicon.arc_start[n + 1]):
             results += lexicon.label_start[lexicon.arc_node[arc] + 1] - lexicon.label_start[lexicon.arc_node[arc]]
@@ -373,7 +492,7 @@ def _end(
     results = 0
     for i in range(len(active)):
         prefix = active[i]
-        n = tree.node[prefix]
+        n = tree[prefix].node
         acoustic = acoustics[i]
         first = lexicon.arc_start[n] if n > 0 and s.boundary != NONE else lexicon.arc_start[n + 1]
         for arc in range(first - 1, lexicon.arc_start[n + 1]):
@@ -385,37 +504,39 @@ def _end(
             stop = lexicon.label_start[entered + 1] if arc >= first else 0
             for place in range(start, stop):
                 word = lexicon.label[place] if place >= 0 else NONE
-                said, hot, extra = 0.0, 0.0, 0.0
-                state, hot_now = tree.lm_state[prefix], tree.hot_state[prefix]
+                lm_score, hot, extra = 0.0, 0.0, 0.0
+                state, hot_now = tree[prefix].lm_state, tree[prefix].hot_state
                 if word != NONE:
-                    said, state = step(lm, state, lexicon.lm_label[word])
+                    lm_score, state = step(lm, state, lexicon.lm_label[word])
                     hot, hot_now = step(hotwords, hot_now, word)
                     extra = s.word_insertion_score + lexicon.arc_score[arc]
                 if s.end != NONE:
                     ended, state = step(lm, state, s.end)
-                    said += ended
+                    lm_score += ended
                 # A label that no hotword has takes back what unfinished ones were given.
                 closed, hot_now = step(hotwords, hot_now, s.hot_end)
                 refund, hot_now = step(hotwords, hot_now, NONE)
                 f_prefix[results], f_label[results] = prefix, word
-                f_acoustic[results], f_lm[results] = acoustic, tree.lm_score[prefix] + said
-                f_total[results] = acoustic + tree.earned[prefix] + s.lm_weight * said + extra + hot + closed + refund
+                f_acoustic[results], f_lm[results] = acoustic, tree[prefix].lm_score + lm_score
+                f_total[results] = (
+                    acoustic + tree[prefix].earned + s.lm_weight * lm_score + extra + hot + closed + refund
+                )
                 f_complete[results] = word != NONE or n == 0
                 results += 1
     stop = results
     return f_prefix[:stop], f_label[:stop], f_acoustic[:stop], f_lm[:stop], f_total[:stop], f_complete[:stop]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _trace_back(
-    tree: Tree, prefixes: np.ndarray, last_labels: np.ndarray, tokens: np.ndarray, labels: np.ndarray
+    tree: np.ndarray, prefixes: np.ndarray, last_labels: np.ndarray, tokens: np.ndarray, labels: np.ndarray
 ) -> None:
     """Fill tokens and labels (F, U). last_labels (F,): words that the end of the utterance completes."""
     for r in range(len(prefixes)):
         prefix = prefixes[r]
-        last = tree.depth[prefix] - 1
+        last = tree[prefix].depth - 1
         for place in range(last, -1, -1):
-            tokens[r, place], labels[r, place] = tree.token[prefix], tree.label[prefix]
-            prefix = tree.parent[prefix]
+            tokens[r, place], labels[r, place] = tree[prefix].token, tree[prefix].label
+            prefix = tree[prefix].parent
         if last_labels[r] != NONE:
             labels[r, last] = last_labels[r]

@@ -1,26 +1,29 @@
 """How a model is decoded when nothing else is said: decoder.json in its folder, beside the language model it names."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr.decoders import Decoder, get_decoder
 from asr.errors import ConfigError, ModelError
-from asr.validation import build
+from asr.model.checksums import forget
+from asr.settings import build, parse_json, require
 
 if TYPE_CHECKING:
-    from asr.model_folder import AcousticModel
-    from asr.text import Tokenizer
+    from asr.text.tokenizer import Tokenizer
 
 FILE = "decoder.json"
+LARGEST = 1e6  # of weights and scores
+MAX_BEAM = 20_000  # prefixes: at 72 bytes for each of a frame, half a minute then takes 1.1 GB
 
 
 @dataclass(frozen=True)
 class DecoderSettings:
-    """Greedy, unless there is something to search with: a language model, a lexicon or hotwords."""
+    """Greedy, unless there is something to search with or for, see `searches`."""
 
     lm: str = ""  # n-gram model: folder or file; none: no language model
     lexicon: str = ""  # words, with pronunciations for phones; none: the language model's
@@ -37,36 +40,67 @@ class DecoderSettings:
     rescoring_size: int = 32  # hypotheses that it is shown
     log_prior: tuple[float, ...] = ()  # ln of each token's share of all frames, as `asr lm tune` measured it
 
-    @classmethod
-    def load(cls, folder: Path | str) -> "DecoderSettings":
-        """Of a model folder: its decoder.json, the paths in it being the folder's; without one, the defaults.
+    def __post_init__(self) -> None:
+        def small(value: float) -> bool:
+            return abs(value) <= LARGEST  # NaN is not
 
-        Raises ModelError for a file that is damaged.
+        scores = ("lm_weight", "word_insertion_score", "prior_weight", "unknown_score", "rescoring_weight")
+        bad_priors = [value for value in self.log_prior if not -LARGEST <= value <= 0]
+        require(
+            "decoder",
+            *(
+                (small(value), name, value, f"a number from {-LARGEST:g} to {LARGEST:g}")
+                for name in scores
+                if (value := getattr(self, name)) is not None
+            ),
+            (1 <= self.beam_size <= MAX_BEAM, "beam_size", self.beam_size, f"1 to {MAX_BEAM}"),
+            (self.beam_size_token >= 1, "beam_size_token", self.beam_size_token, "at least 1"),
+            (self.beam_threshold > 0, "beam_threshold", self.beam_threshold, "more than 0"),
+            (self.merge_threshold >= 0, "merge_threshold", self.merge_threshold, "0 or more"),
+            (1 <= self.rescoring_size <= MAX_BEAM, "rescoring_size", self.rescoring_size, f"1 to {MAX_BEAM}"),
+            (not bad_priors, "log_prior", (bad_priors or [0])[0], "logarithms of probabilities"),
+        )
+
+    @classmethod
+    def of(cls, folder: Path | str | None) -> "DecoderSettings":
+        """A model folder's decoder.json, the paths in it being the folder's; without file or folder, the defaults.
+
+        The folder may come from a stranger: what it names must lie in it, links followed. Raises ModelError for a file
+        that is damaged or names others.
         """
-        path = Path(folder) / FILE
-        if not path.is_file():
+        if folder is None or not (path := Path(folder) / FILE).is_file():
             return cls()
         try:
-            settings = build(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
+            settings = build(cls, parse_json(path.read_text(encoding="utf-8-sig")), str(path))
         except (ValueError, ConfigError) as error:
             raise ModelError(f"{path}: not the settings of a decoder: {error}") from error
-        named = {name: str(path.parent / value) for name, value in settings._paths().items()}
+        named = {name: str(_within(path, name, value)) for name, value in settings._paths().items()}
         return build(cls, asdict(settings) | named, str(path))
 
-    @classmethod
-    def of(cls, model: "AcousticModel") -> "DecoderSettings":
-        """Of the folder that the model was loaded from; the defaults for a model that was made in memory."""
-        return cls.load(model.folder) if model.folder else cls()
-
-    def with_lm(self, lm: Path | str | None) -> "DecoderSettings":
+    def with_lm(self, lm: str | os.PathLike[str] | None) -> "DecoderSettings":
         """With another language model; "none": without, and without what came with it; None: as it is."""
         if lm == "none":
             return replace(self, lm="", lexicon="", rescoring_lm="")
         return replace(self, lm=str(lm)) if lm else self
 
+    def searches(self, hotwords: Mapping[str, float] | None = None, n_best: int = 1) -> bool:
+        """Whether decoding is a beam search: it has a language model, a lexicon or hotwords to search with, or more
+        than one hypothesis to find, since greedy decoding has but one.
+
+        With nothing to search with, the best of several hypotheses is the likeliest text over all its alignments, and
+        may be another than the greedy one, that of the likeliest alignment.
+        """
+        return bool(self.lm or self.lexicon or hotwords or n_best > 1)
+
+    def of_search(self) -> dict[str, Any]:
+        """What asr.decoders.beam.BeamDecoder takes of them, by its names."""
+        values = {name: value for name, value in asdict(self).items() if not name.startswith("rescoring_")}
+        return values | {"lm": self.lm or None, "lexicon": self.lexicon or None}
+
     def save(self, folder: Path | str) -> None:
         """Write decoder.json, and copy into the folder what it names and what is not there yet."""
         folder = Path(folder)
+        forget(folder)
         paths = {name: _brought(Path(value), folder) for name, value in self._paths().items()}
         (folder / FILE).write_text(json.dumps(asdict(self) | paths, indent=2) + "\n", encoding="utf-8")
 
@@ -77,6 +111,25 @@ class DecoderSettings:
 
 USED = {".safetensors", ".json", ".txt", ".model", ".md"}
 """Of a language model's folder, what decoding needs: not the ARPA file, where there is lm.safetensors."""
+
+
+def _within(file: Path, name: str, value: str) -> Path:
+    """What the file calls `value`, in its folder. Raises ModelError where that leads elsewhere, or to a pipe."""
+    folder, path = file.parent, file.parent / value
+    try:
+        inside = [path, *path.iterdir()] if path.is_dir() else [path]
+        good = all(part.resolve().is_relative_to(folder.resolve()) for part in inside)
+        odd = [part for part in inside if part.exists() and not (part.is_file() or part.is_dir())]
+    except (OSError, ValueError, RuntimeError) as error:  # a zero byte, too long a name, a circle of links
+        raise ModelError(f"{file}: {name}: found {value!r}, wanted a path in this folder: {error}") from error
+    if not good:
+        raise ModelError(
+            f"{file}: {name}: found {value!r}, which leads out of the folder; a model names files of its own. Copy it "
+            "there, or name it on the command line (--lm, --lexicon, --rescoring-lm)"
+        )
+    if odd:
+        raise ModelError(f"{file}: {name}: found {value!r}, which is neither a file nor a folder")
+    return path
 
 
 def _brought(source: Path, folder: Path) -> str:
@@ -105,31 +158,23 @@ def build_decoder(
     n_best: int = 1,
     threads: int | None = None,
 ) -> Decoder:
-    """The decoder of these settings. Raises ModelError, TextError and ConfigError as asr.decoders.beam does."""
-    if not (settings.lm or settings.lexicon or hotwords or n_best > 1):
+    """The decoder of these settings: greedy, or a beam search, see `DecoderSettings.searches`.
+
+    n_best: hypotheses wanted of each utterance, if it has as many. Raises ModelError, TextError and ConfigError as
+    asr.decoders.beam does.
+    """
+    if not settings.searches(hotwords, n_best):
         return get_decoder("greedy", tokenizer, seconds_per_frame)
+    listed = max(n_best, settings.rescoring_size) if settings.rescoring_lm else n_best
     beam = get_decoder(
-        "beam",
-        tokenizer,
-        seconds_per_frame,
-        lm=settings.lm or None,
-        lexicon=settings.lexicon or None,
-        lm_weight=settings.lm_weight,
-        word_insertion_score=settings.word_insertion_score,
-        log_prior=settings.log_prior,
-        prior_weight=settings.prior_weight,
-        unknown_score=settings.unknown_score,
-        beam_size=settings.beam_size,
-        beam_size_token=settings.beam_size_token,
-        beam_threshold=settings.beam_threshold,
-        merge_threshold=settings.merge_threshold,
-        hotwords=hotwords,
-        n_best=max(n_best, settings.rescoring_size if settings.rescoring_lm else 1),
-        threads=threads,
-    )
-    if not settings.rescoring_lm:
-        return beam
+        "beam", tokenizer, seconds_per_frame,
+        hotwords=hotwords, n_best=listed, threads=threads, **settings.of_search(),
+    )  # fmt: skip
+    return _rescoring(beam, settings) if settings.rescoring_lm else beam
+
+
+def _rescoring(decoder: Decoder, settings: DecoderSettings) -> Decoder:
     from asr.decoders.rescoring import RescoringDecoder
     from asr.lm.recurrent import RecurrentLM
 
-    return RescoringDecoder(beam, RecurrentLM.load(settings.rescoring_lm), settings.rescoring_weight)
+    return RescoringDecoder(decoder, RecurrentLM.load(settings.rescoring_lm), settings.rescoring_weight)

@@ -1,7 +1,8 @@
 """When each token of a hypothesis is said: its likeliest alignment with the frames (Viterbi)."""
 
 import numpy as np
-from numba import njit
+
+from asr.compiled import compiled
 
 
 def align(log_probs: np.ndarray, tokens: np.ndarray, blank: int) -> np.ndarray:
@@ -18,7 +19,7 @@ def align(log_probs: np.ndarray, tokens: np.ndarray, blank: int) -> np.ndarray:
     return spans
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _align(
     log_probs: np.ndarray,
     tokens: np.ndarray,

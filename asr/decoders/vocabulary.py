@@ -1,5 +1,6 @@
 """The labels that a beam search finds, and how they are spelt in tokens: the words of a lexicon, or the tokens."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,8 +8,11 @@ from pathlib import Path
 
 from asr.decoders.lexicon import UNKNOWN
 from asr.errors import ModelError, TextError
-from asr.phones import PhoneTokenizer, Pronunciation, read_lexicon
-from asr.text import SPACE, Tokenizer
+from asr.lm.language_model import LanguageModel
+from asr.text.normalise import split_fields
+from asr.text.phones import FILE as LEXICON_FILE
+from asr.text.phones import STRESSED, PhoneTokenizer, Pronunciation, read_lexicon
+from asr.text.tokenizer import SPACE, Tokenizer
 
 SHOWN = 5  # examples in a message
 
@@ -26,6 +30,24 @@ class Vocabulary:
         return {label: number for number, label in enumerate(self.labels)}
 
 
+def choose(
+    tokenizer: Tokenizer, lexicon: Path | str | None, lm: LanguageModel | None, lm_path: Path | str | None
+) -> Vocabulary:
+    """The words of the lexicon; else those of the lexicon beside the language model; else the language model's own.
+    Without a lexicon and a language model of words: the tokens.
+
+    Raises TextError and ModelError as the functions below do.
+    """
+    if lexicon:
+        return of_lexicon(lexicon, tokenizer)
+    if lm is None or lm.of_characters:
+        return of_tokens(tokenizer)
+    beside = Path(lm_path) / LEXICON_FILE if lm_path else None
+    if beside and beside.is_file() and _has_spellings(beside, tokenizer):
+        return of_lexicon(beside, tokenizer)
+    return of_words(lm.words, tokenizer)
+
+
 def of_tokens(tokenizer: Tokenizer) -> Vocabulary:
     """Without a lexicon each token is a label, the blank excepted."""
     labels = [SPACE if token == " " else token for token in tokenizer.tokens]
@@ -33,25 +55,25 @@ def of_tokens(tokenizer: Tokenizer) -> Vocabulary:
 
 
 def of_lexicon(path: Path | str, tokenizer: Tokenizer) -> Vocabulary:
-    """The words of a file: a word on each line, for models of phones with its pronunciation (see asr.phones).
+    """The words of a file: a word on each line, for models of phones with its pronunciation (see asr.text.phones).
 
     What follows the word is not read for models that spell. Raises TextError naming file and line where a word has
     symbols that the model lacks.
     """
-    path = Path(path)
+    path, tokenizer = Path(path), _strict(tokenizer)
     if isinstance(tokenizer, PhoneTokenizer):
-        said = read_lexicon(path)
-        foreign = {phone for ways in said.values() for way in ways for phone in way} - set(tokenizer.tokens)
+        lexicon = read_lexicon(path)
+        foreign = {phone for ways in lexicon.values() for way in ways for phone in way} - set(tokenizer.tokens)
         if foreign:
             raise TextError(_unknown_phone(path, sorted(foreign), tokenizer))
-        return _of_pronunciations(said.items(), tokenizer)
+        return _of_pronunciations(lexicon.items(), tokenizer)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TextError(f"{path}: the lexicon cannot be read: {error}") from error
     spelt: dict[str, tuple[int, ...]] = {}
     for number, line in enumerate(lines, start=1):
-        if fields := line.split():
+        if fields := split_fields(line):
             try:
                 spelt[fields[0]] = _spell(fields[0], tokenizer)
             except TextError as error:
@@ -84,11 +106,27 @@ def of_words(words: Iterable[str], tokenizer: Tokenizer) -> Vocabulary:
     return found
 
 
+def with_phrases(vocabulary: Vocabulary, phrases: Iterable[str], tokenizer: Tokenizer) -> Vocabulary:
+    """The vocabulary with the words of these phrases too, if it is one of words. Raises TextError."""
+    if not vocabulary.of_words:
+        return vocabulary
+    return with_words(vocabulary, [word for phrase in phrases for word in phrase.split()], tokenizer)
+
+
+def labels_of(phrase: str, vocabulary: Vocabulary, tokenizer: Tokenizer) -> list[int]:
+    """A phrase as labels; as tokens, it has a space on either side, so that it is no part of other words."""
+    if vocabulary.of_words:
+        return [vocabulary.numbers[word] for word in phrase.split()]
+    space = [tokenizer.ids[" "]] if " " in tokenizer.ids else []
+    return [*space, *tokenizer.encode(phrase), *space]
+
+
 def with_words(vocabulary: Vocabulary, words: Sequence[str], tokenizer: Tokenizer) -> Vocabulary:
     """The vocabulary with these words too. Raises TextError where one cannot be spelt."""
+    tokenizer = _strict(tokenizer)
     new = [word for word in dict.fromkeys(words) if word not in vocabulary.numbers]
     if isinstance(tokenizer, PhoneTokenizer):
-        ways = [[said] for said in tokenizer.pronounce(new)]
+        ways = [[pronunciation] for pronunciation in tokenizer.pronounce(new)]
         added = _of_pronunciations(zip(new, ways, strict=True), tokenizer)
     else:
         added = _numbered((word, [_spell(word, tokenizer)]) for word in new)
@@ -100,14 +138,29 @@ def with_words(vocabulary: Vocabulary, words: Sequence[str], tokenizer: Tokenize
     )
 
 
+def _strict(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer without "skip": a word that a decoder is to find is spelt whole or not at all."""
+    strict = copy.copy(tokenizer)
+    strict.unknown = "error"
+    return strict
+
+
+def _has_spellings(lexicon: Path, tokenizer: Tokenizer) -> bool:
+    """Whether a language model's lexicon.txt has what the tokenizer needs: pronunciations for phones, else words."""
+    if tokenizer.kind != "phones":
+        return True
+    with lexicon.open(encoding="utf-8-sig") as file:
+        return len(file.readline().split()) > 1
+
+
 def _spell(word: str, tokenizer: Tokenizer) -> tuple[int, ...]:
     """Characters end a word with the space after it."""
     space = [tokenizer.ids[" "]] if " " in tokenizer.ids else []
     return (*tokenizer.encode(word), *space)
 
 
-def _of_pronunciations(said: Iterable[tuple[str, Sequence[Pronunciation]]], tokenizer: Tokenizer) -> Vocabulary:
-    return _numbered((word, [tuple(tokenizer.ids[phone] for phone in way) for way in ways]) for word, ways in said)
+def _of_pronunciations(lexicon: Iterable[tuple[str, Sequence[Pronunciation]]], tokenizer: Tokenizer) -> Vocabulary:
+    return _numbered((word, [tuple(tokenizer.ids[phone] for phone in way) for way in ways]) for word, ways in lexicon)
 
 
 def _numbered(spelt: Iterable[tuple[str, Sequence[tuple[int, ...]]]]) -> Vocabulary:
@@ -120,12 +173,12 @@ def _numbered(spelt: Iterable[tuple[str, Sequence[tuple[int, ...]]]]) -> Vocabul
 
 
 def _phones(line: str) -> list[str]:
-    return [phone.rstrip("012") for phone in line.split()[1:]]
+    return [STRESSED.get(phone, phone) for phone in split_fields(line)[1:]]
 
 
 def _unknown_phone(path: Path, foreign: list[str], tokenizer: Tokenizer) -> str:
     """The message for a lexicon with phones that the model lacks, naming the first line that has one."""
-    lines = enumerate(path.read_text(encoding="utf-8").split("\n"), start=1)
+    lines = enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1)
     number, line = next((number, line) for number, line in lines if set(foreign) & set(_phones(line)))
     return (
         f"{path}:{number}: found the phones {' '.join(foreign[:SHOWN])} in {line.strip()!r}; the model knows "

@@ -1,7 +1,6 @@
 """ARPA files, the text format of n-gram models: log10 probability, words, log10 back-off weight on each line."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -11,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from asr.errors import ModelError
+from asr.files import replacing
 from asr.lm.ngram_model import BOS, EOS, NEVER, SPECIAL, UNK, Array, NGramModel, find, suffixes
 from asr.lm.sentences import open_text
+from asr.text.normalise import split_fields
 
 FILE = "lm.arpa"  # in a folder of `asr lm build`
 PIECE = 1 << 18  # lines handled at a time
@@ -27,10 +28,8 @@ def arpa_file(path: Path | str) -> Path:
 
 def write_arpa(path: Path | str, model: NGramModel, progress: Progress | None = None) -> None:
     """Write a model, whole or not at all. progress: called with the number of n-grams written."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
     words = np.array(model.words, object)
-    with part.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as file:
         file.write("\\data\\\n")
         file.writelines(f"ngram {order}={count}\n" for order, count in enumerate(model.counts, start=1))
         for order, count in enumerate(model.counts, start=1):
@@ -48,7 +47,6 @@ def write_arpa(path: Path | str, model: NGramModel, progress: Progress | None = 
                 if progress:
                     progress(stop - start)
         file.write("\n\\end\\\n")
-    os.replace(part, path)
 
 
 def read_arpa(path: Path | str, progress: Progress | None = None) -> NGramModel:
@@ -127,7 +125,7 @@ class _Reader:
         pieces = []
         for start in range(0, count, PIECE):
             wanted = min(PIECE, count - start)
-            fields = [line.split() for line in islice(self.lines, wanted)]
+            fields = [split_fields(line) for line in islice(self.lines, wanted)]
             with suppress(ValueError, KeyError):
                 if len(fields) == wanted and {order + 1, order + 2}.issuperset(map(len, fields)):
                     pieces.append(self._parse(order, fields))
@@ -153,6 +151,8 @@ class _Reader:
             rows = np.fromiter(flat, np.int32, len(fields) * order).reshape(-1, order)
         probs = np.fromiter((float(row[0]) for row in fields), np.float32, len(fields))
         backoffs = np.fromiter((float(row[-1]) if len(row) > order + 1 else 0 for row in fields), np.float32)
+        # An impossible n-gram, as some tools write <s>: the custom is -99, with which sums stay finite.
+        probs[np.isneginf(probs)], backoffs[np.isneginf(backoffs)] = NEVER, NEVER
         if not ((probs <= 0).all() and np.isfinite(probs).all() and np.isfinite(backoffs).all()):
             raise ValueError
         return rows, probs, backoffs
@@ -182,8 +182,8 @@ class _Reader:
                 value = float(field)
             except ValueError:
                 return f"a number for {field!r}"
-            if not math.isfinite(value):
-                return f"a finite number for {field!r}"
+            if not math.isfinite(value) and value != -math.inf:
+                return f"a finite number or -inf for {field!r}"
         if float(row[0]) > 0:
             return "a log10 probability of 0 or less in front"
         if order == 1 and not new:

@@ -9,11 +9,14 @@ failure function.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from asr.compiled import compiled
 from asr.lm.ngram_model import NGramModel, suffixes
 
 LOG10 = float(np.log(10.0))
+LARGEST = 1000.0
+"""No score is further from 0: "never" (log10 -99) is -228."""
+MAX_CONTEXT = 20  # words
 
 
 class Automaton(NamedTuple):
@@ -34,7 +37,7 @@ EMPTY = Automaton(
 """Reads everything at no cost: no language model, no hotwords."""
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def step(automaton: Automaton, state: int, label: int) -> tuple[float, int]:
     """Read a label: (score, next state). A label that no context knows costs nothing more and leads to state 0."""
     score = 0.0
@@ -52,6 +55,48 @@ def step(automaton: Automaton, state: int, label: int) -> tuple[float, int]:
             return score, 0
         score += automaton.backoff_score[state]
         state = automaton.backoff_state[state]
+
+
+def find_mistake(automaton: Automaton, num_words: int) -> str:
+    """Why `step` cannot walk through what was read from a file, with labels below num_words; "" where it can.
+
+    The compiled code checks no index, and follows back-offs until it comes to state 0: with what is found good here it
+    never leaves an array, and ends. Some requirements are stricter than that; each holds for what `from_model` makes.
+    """
+    starts, labels, _, targets, backoffs, fallbacks = automaton
+    states, arcs = len(fallbacks), len(labels)
+    lengths = {"arc_start": states + 1, "arc_score": arcs, "arc_next": arcs, "backoff_score": states}
+    for name, length in lengths.items():
+        if len(found := getattr(automaton, name)) != length or not states:
+            return f"{name}: found {len(found)} values, wanted {length}, of {states} states and {arcs} arcs"
+    if starts[0] != 0 or starts[-1] != arcs:
+        return f"arc_start: found {starts[0]} first and {starts[-1]} last, wanted 0 first and {arcs} last"
+    if len(places := np.flatnonzero(starts[1:] < starts[:-1])):
+        return f"arc_start: falls at state {places[0]}, wanted values that never do"
+    for name, values, lowest, highest in (
+        ("arc_label", labels, 0, num_words - 1),
+        ("arc_next", targets, 0, states - 1),
+        ("arc_score", automaton.arc_score, -LARGEST, 0.01),  # rounding may leave a little more than 0
+        ("backoff_score", backoffs, -LARGEST, LARGEST),
+    ):
+        if len(values) and not (values.min() >= lowest and values.max() <= highest):  # NaN is neither
+            place = np.argmin((values >= lowest) & (values <= highest))
+            return f"{name}: found {values[place]} at {place}, wanted {lowest:g} to {highest:g}"
+    if starts[1] != num_words or not np.array_equal(labels[:num_words], np.arange(num_words)):
+        return f"arc_label: state 0 has not an arc for every word, of which there are {num_words}"
+    rising = np.diff(labels) > 0
+    rising[starts[1:-1][(starts[1:-1] > 0) & (starts[1:-1] < arcs)] - 1] = True  # from one state to the next
+    if not rising.all():
+        return f"arc_label: not sorted at {np.argmin(rising) + 1}, wanted each state's labels in order, each once"
+    if len(places := np.flatnonzero((fallbacks < 0) | (fallbacks >= np.maximum(np.arange(states), 1)))):
+        wanted = "a state before it, a shorter context" if places[0] else "state 0"
+        return f"backoff_state: found {fallbacks[places[0]]} at {places[0]}, wanted {wanted}"
+    shorter = fallbacks
+    for _ in range(MAX_CONTEXT):
+        if not shorter.any():
+            return ""
+        shorter = fallbacks[shorter]
+    return f"backoff_state: found a context of more than {MAX_CONTEXT} back-offs"
 
 
 def from_model(model: NGramModel) -> Automaton:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asr import phones
 from asr.errors import ConfigError, TextError
 from asr.lm import ngram
 from asr.lm.arpa import FILE, write_arpa
@@ -19,7 +18,9 @@ from asr.lm.language_model import FILE as DECODED
 from asr.lm.language_model import LanguageModel
 from asr.lm.ngram_model import SPECIAL, NGramModel
 from asr.lm.sentences import Units, read_sentences, split
-from asr.validation import require
+from asr.settings import require
+from asr.text import phones
+from asr.text.normalise import capitals
 
 BINARY, REPORT = "lm.binary", "build.json"
 progress = partial(tqdm, unit_scale=True, disable=None, leave=False)
@@ -149,7 +150,7 @@ def build(config: BuildConfig) -> BuildReport:
 
 def key(sentence: str) -> str:
     """The form in which sentences are compared with those to leave out: whatever their case."""
-    return sentence.upper()
+    return capitals(sentence)
 
 
 def _sha256(path: str) -> str:
@@ -185,10 +186,10 @@ def _write_lexicon(path: Path, model: NGramModel, lexicon: phones.Lexicon, confi
     if not lexicon and not config.g2p:
         path.write_text("".join(f"{word}\n" for word in sorted(words)), encoding="utf-8")
         return {"words": len(words)}
-    missing = [word for word in words if word.upper() not in lexicon]
+    missing = [word for word in words if capitals(word) not in lexicon]
     guessed = phones.guess(missing) if config.g2p and missing else {}
-    said = {word: lexicon.get(word.upper()) or guessed.get(word.upper(), []) for word in words}
-    phones.write_lexicon(path, said)
-    silent = sum(not pronunciations for pronunciations in said.values())
+    entries = {word: lexicon.get(capitals(word)) or guessed.get(capitals(word), []) for word in words}
+    phones.write_lexicon(path, entries)
+    silent = sum(not pronunciations for pronunciations in entries.values())
     known, guesses = len(words) - len(missing), len(missing) - silent
     return {"words with a pronunciation": known, "with a guessed one": guesses, "left out without one": silent}

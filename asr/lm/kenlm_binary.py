@@ -8,15 +8,15 @@ equal-sized bins after M. Federico and N. Bertoldi, "How many bits are needed to
 The trie goes from the last word of an n-gram backwards: its parent is the n-gram without its first word.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
 from asr.errors import ConfigError
+from asr.files import replacing
 from asr.lm.ngram_model import UNK_ID, Array, NGramModel, suffixes
 
 BITS = 8  # of a quantised probability, and of a back-off weight
@@ -32,18 +32,15 @@ def write_binary(path: Path | str, model: NGramModel) -> None:
     """Write a model of order 2 to 6, whole or not at all. Raises ConfigError for other orders."""
     if not 2 <= model.order <= MAX_ORDER:
         raise ConfigError(f"order: found {model.order}, wanted 2 to {MAX_ORDER} for KenLM's binary format")
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
     hashes = [murmur_hash(word.encode()) for word in model.words]
     hashes[UNK_ID] = -1  # <unk> is word 0, and not among the hashes
     by_hash = sorted(range(model.size), key=hashes.__getitem__)
-    with part.open("wb") as file:
+    with replacing(path, binary=True) as file:
         file.write(_header(model.counts))
         file.write(struct.pack("<Q", model.size - 1))
         file.write(np.array([hashes[i] for i in by_hash[1:]] + [0], np.uint64).tobytes())
         _write_trie(file, model, np.array(by_hash))
         file.write(b"".join(model.words[i].encode() + b"\0" for i in by_hash))
-    os.replace(part, path)
 
 
 def murmur_hash(data: bytes) -> int:
@@ -69,7 +66,7 @@ def _header(counts: list[int]) -> bytes:
     return header.ljust(-len(header) // 8 * -8, b"\0")
 
 
-def _write_trie(file: BinaryIO, model: NGramModel, by_hash: Array) -> None:
+def _write_trie(file: IO[bytes], model: NGramModel, by_hash: Array) -> None:
     """The values to which the others are rounded, then each order's n-grams."""
     log_backoffs = [_mark_contexts(model, order) for order in range(model.order - 1)]
     zeros = np.array([-0.0, 0.0], "<f4")
@@ -146,7 +143,7 @@ def _nearest(centres: Array, values: Array) -> Array:
     return np.where(values - centres[below] < centres[above] - values, below, above)
 
 
-def _write_pointers(file: BinaryIO, pointers: Array) -> tuple[Array, int]:
+def _write_pointers(file: IO[bytes], pointers: Array) -> tuple[Array, int]:
     """Write the high bits of non-decreasing pointers: for each value of them the first pointer that has it or more.
 
     Returns the low bits, which stay with the n-grams, and how many they are.
@@ -162,7 +159,7 @@ def _write_pointers(file: BinaryIO, pointers: Array) -> tuple[Array, int]:
     return pointers & ((1 << inline) - 1), inline
 
 
-def _write_packed(file: BinaryIO, fields: list[tuple[Array, int]], count: int) -> None:
+def _write_packed(file: IO[bytes], fields: list[tuple[Array, int]], count: int) -> None:
     """`count` records of fields of so many bits in a row, the lowest first; fields with fewer values end with zeros."""
     width = sum(bits for _, bits in fields)
     for start in range(0, count, PIECE):

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from asr.text import SPACE
+from asr.text.tokenizer import SPACE
 
 UNK, BOS, EOS = "<unk>", "<s>", "</s>"
 UNK_ID, BOS_ID, EOS_ID = 0, 1, 2

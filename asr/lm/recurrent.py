@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 from torch import Tensor, nn
 
-from asr.data import by_length
+from asr.data.batches import by_length
 from asr.errors import ConfigError, ModelError
-from asr.features import frame_mask
-from asr.network_folder import Kind, let_all_read, read_config, write_config
-from asr.text import Tokenizer, load_tokenizer
-from asr.validation import build, require
+from asr.model.features import frame_mask
+from asr.model.folder import Kind, let_all_read, read_config, write_config
+from asr.model.weights import read_weights
+from asr.settings import build, require
+from asr.text import load_tokenizer
+from asr.text.tokenizer import Tokenizer
 
 BOUNDARY = Tokenizer.blank_id
 KIND = Kind("recurrent language model", "asr lm train", "recurrent_lm")
+LARGEST = 1 << 16  # units of a layer
 
 State: TypeAlias = Tensor | tuple[Tensor, Tensor]
 """What a network remembers of the tokens before: h, with LSTM (h, c), each (num_layers, B, hidden_size)."""
@@ -47,9 +49,9 @@ class RecurrentLMConfig:
         tied = self.tie_weights
         require(
             "model",
-            (self.num_layers >= 1, "num_layers", self.num_layers, "at least 1"),
-            (self.embedding_size >= 1, "embedding_size", self.embedding_size, "at least 1"),
-            (self.hidden_size >= 1, "hidden_size", self.hidden_size, "at least 1"),
+            (1 <= self.num_layers <= 100, "num_layers", self.num_layers, "1 to 100"),
+            (1 <= self.embedding_size <= LARGEST, "embedding_size", self.embedding_size, f"1 to {LARGEST}"),
+            (1 <= self.hidden_size <= LARGEST, "hidden_size", self.hidden_size, f"1 to {LARGEST}"),
             (not tied or self.embedding_size == self.hidden_size, "embedding_size", self.embedding_size,
              f"hidden_size ({self.hidden_size}), or tie_weights: false"),
             (0 <= self.dropout < 1, "dropout", self.dropout, "0 to below 1"),
@@ -162,17 +164,21 @@ class RecurrentLM(nn.Module):
     def load(cls, folder: Path | str) -> "RecurrentLM":
         """Read a folder, ready to score on the CPU.
 
-        Raises ModelError where it is missing, incomplete, of a format this version does not know, or not a language
-        model's.
+        Raises ModelError where it is missing, incomplete, damaged, of a format this version does not know, or not a
+        language model's.
         """
         folder = Path(folder)
         config = read_config(folder, KIND)
         tokenizer = load_tokenizer(folder, config.pop("tokenizer"))
         try:
-            model = cls(build(RecurrentLMConfig, config, str(folder / "config.json")), tokenizer)
-            load_model(model, folder / "model.safetensors")
-        except (ConfigError, RuntimeError, OSError, ValueError, SafetensorError) as error:
+            settings = build(RecurrentLMConfig, config, str(folder / "config.json"))
+        except ConfigError as error:
             raise ModelError(f"{folder}: the language model cannot be loaded: {error}") from error
+        with torch.device("meta"):
+            shapes = cls(settings, tokenizer)
+        weights = read_weights(folder / "model.safetensors", shapes)
+        model = cls(settings, tokenizer)
+        model.load_state_dict(weights)
         return model.eval()
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from asr.errors import TextError
-from asr.text import SPACE, normalise
+from asr.text.normalise import normalise
+from asr.text.tokenizer import SPACE
 
 Units = Literal["word", "character"]
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
@@ -27,7 +28,7 @@ def open_text(path: Path | str) -> IO[str]:
 def read_sentences(path: Path | str, scheme: str = "none") -> Iterator[str]:
     """The sentences of a text (.txt, .gz, .xz) or of a JSONL manifest (its `text`), normalised; empty ones left out.
 
-    scheme: one of asr.text.SCHEMES. Raises TextError naming file and line.
+    scheme: one of asr.text.normalise.SCHEMES. Raises TextError naming file and line.
     """
     path = Path(path)
     manifest = ".jsonl" in path.suffixes

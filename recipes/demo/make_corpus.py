@@ -181,7 +181,7 @@ def synthesise(spoken: list[tuple[Voice, str]], folder: Path) -> list[np.ndarray
                 f'(utt.save.wave (SynthText "{text}") "{file}" \'riff)',
             ]
     if len(festival) > 1:
-        (folder / "script.scm").write_text("\n".join(festival))
+        (folder / "script.scm").write_text("\n".join(festival), encoding="utf-8")
         command("festival", "-b", folder / "script.scm")
     raw = ["-D", "-r", SAMPLE_RATE, "-c", 1, "-t", "f32", "-"]  # -D: no dither, which would be random
     waveforms = []
@@ -290,7 +290,7 @@ def main() -> None:
         with ThreadPoolExecutor(2) as pool:
             spoken = pool.map(speak, speakers, shares, [target] * len(speakers))
             rows = [row for of_voice in spoken for row in of_voice]
-        (target / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (target / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         size = sum(file.stat().st_size for file in (target / split).iterdir())
         minutes = sum(float(str(row["duration"])) for row in rows) / 60
         print(f"{split}: {len(speakers)} voices, {len(rows)} strings, {minutes:.1f} minutes, {size:,} bytes")

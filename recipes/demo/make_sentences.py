@@ -49,7 +49,7 @@ def main() -> None:
                 "speaker": voice.speaker,
             }
         )
-    (target / "sentences.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (target / "sentences.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

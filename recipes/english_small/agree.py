@@ -1,6 +1,7 @@
 """Keep what two recognisers agree on: a manifest of the clips that label.py transcribed and a phone model hears alike.
 
-    python recipes/english_small/agree.py labels*.jsonl --output data/untranscribed/train.jsonl
+    python recipes/english_small/agree.py recipes/english_small/labels.jsonl.xz --clips FOLDER \
+        --output data/untranscribed/train.jsonl
 
 The second recogniser is a model of ours. Its doubt about a transcript is what the transcript's phones cost more than
 the phones that it finds by itself: (CTC of the transcript - CTC of the greedy path's phones) / number of phones. Wrong
@@ -10,6 +11,7 @@ prints, for clips of a manifest that label.py was run on, how good the transcrip
 
 import argparse
 import json
+import lzma
 import sys
 from pathlib import Path
 
@@ -17,16 +19,18 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from asr import audio, manifest
-from asr.data import by_length
+from asr.audio.load import load_audio
+from asr.data import manifest
+from asr.data.batches import by_length
+from asr.data.manifest import Utterance
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import TextError, UserError
-from asr.losses import ctc_losses
-from asr.manifest import Utterance
-from asr.model import CTCModel
-from asr.model_folder import load_model_folder
-from asr.scoring import count_errors
-from asr.text import ctc_frames, normalise
+from asr.evaluation.scoring import count_errors
+from asr.model.ctc_model import CTCModel
+from asr.model.load import load_model_folder
+from asr.text.normalise import normalise
+from asr.text.tokenizer import ctc_frames
+from asr.training.losses import ctc_losses
 
 BATCH = 120.0  # seconds
 
@@ -38,7 +42,7 @@ def doubts(model: CTCModel, rows: list[Utterance]) -> list[float]:
     decode = GreedyDecoder(model.tokenizer, model.seconds_per_frame)
     lengths = [round(row.duration * model.sample_rate) for row in rows]
     for batch in tqdm(by_length(lengths, BATCH * model.sample_rate), unit="batch", disable=None):
-        waveforms = [torch.from_numpy(audio.load(rows[i].audio_filepath, model.sample_rate)[0]) for i in batch]
+        waveforms = [torch.from_numpy(load_audio(rows[i].audio_filepath, model.sample_rate)[0]) for i in batch]
         log_probs, num_frames = model(
             pad_sequence(waveforms, batch_first=True), torch.tensor([len(waveform) for waveform in waveforms])
         )
@@ -59,22 +63,27 @@ def doubts(model: CTCModel, rows: list[Utterance]) -> list[float]:
     return found
 
 
-def read_labels(paths: list[Path], min_logprob: float) -> list[Utterance]:
+def read_labels(paths: list[Path], clips: Path, min_logprob: float) -> list[Utterance]:
     """The clips with a text that the scheme `english` takes, and of which whisper was sure enough."""
     rows, left = [], 0
-    for line in (line for path in paths for line in path.read_text(encoding="utf-8").splitlines()):
+    for line in (line for path in paths for line in _read(path).splitlines()):
         values = json.loads(line)
         try:
             text = normalise(values.get("pred_text", ""), "english")
         except TextError:
             text = ""
         if text and values["avg_logprob"] >= min_logprob:
-            path = values["audio_filepath"]
-            rows.append(Utterance(Path(path).stem, path, values["duration"], text))
+            path = clips / values["audio_filepath"]
+            rows.append(Utterance(path.stem, str(path), values["duration"], text))
         else:
             left += 1
     print(f"{len(rows)} clips with a usable text, {left} without", file=sys.stderr)
     return rows
+
+
+def _read(path: Path) -> str:
+    with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as file:
+        return file.read()
 
 
 def calibrate(rows: list[Utterance], costs: list[float], truth: dict[str, str]) -> None:
@@ -88,7 +97,8 @@ def calibrate(rows: list[Utterance], costs: list[float], truth: dict[str, str]) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("labels", type=Path, nargs="+", help="JSONL of label.py")
+    parser.add_argument("labels", type=Path, nargs="+", help="JSONL of label.py, or .xz of it")
+    parser.add_argument("--clips", type=Path, default=Path(), help="folder that the paths in it are relative to")
     parser.add_argument("--model", help="model folder or name of the second recogniser (default: the shipped model)")
     parser.add_argument("--limit", type=float, default=0.5, help="greatest doubt, nats a phone (default: %(default)s)")
     parser.add_argument("--min-logprob", type=float, default=-0.7, help="of whisper's (default: %(default)s)")
@@ -97,7 +107,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         model = load_model_folder(args.model)
-        rows = read_labels(args.labels, args.min_logprob)
+        rows = read_labels(args.labels, args.clips, args.min_logprob)
         costs = doubts(model, rows)
         if args.calibrate:
             calibrate(rows, costs, {row.id: row.text for row in manifest.read(args.calibrate)})

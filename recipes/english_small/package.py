@@ -2,8 +2,8 @@
 
     python recipes/english_small/package.py runs/english_small/model asr/models/english-small
 
-Weights are stored in half precision, and one lexicon, the language model's, is both the decoder's and the network's. A
-README.md that is in the output already, the model card, stays.
+Weights are stored in half precision, and one lexicon, the language model's, is both the decoder's and the network's;
+SHA256SUMS tells a damaged copy. A README.md that is in the output already, the model card, stays.
 """
 
 import argparse
@@ -17,8 +17,9 @@ import torch
 from asr.decoders.settings import DecoderSettings
 from asr.errors import ModelError, UserError
 from asr.lm.language_model import FILE as LM_FILE
-from asr.model import CTCModel
-from asr.phones import FILE as LEXICON_FILE
+from asr.model.checksums import write_checksums
+from asr.model.ctc_model import CTCModel
+from asr.text.phones import FILE as LEXICON_FILE
 
 
 def package(model: Path, output: Path) -> None:
@@ -28,10 +29,14 @@ def package(model: Path, output: Path) -> None:
         raise ModelError(f"{output}: holds {', '.join(there)}; remove all but README.md, the model card")
     card = output / "README.md"
     network = CTCModel.load(model)
-    settings = DecoderSettings.load(model)
+    settings = DecoderSettings.of(model)
     network.save(output, card.read_text(encoding="utf-8") if card.exists() else "", torch.float16)
-    if not settings.lm:
-        return
+    if settings.lm:
+        _bring_language_model(network, settings, output)
+    write_checksums(output)
+
+
+def _bring_language_model(network: CTCModel, settings: DecoderSettings, output: Path) -> None:
     lexicon = Path(settings.lexicon or Path(settings.lm) / LEXICON_FILE)
     if network.tokenizer.kind == "phones" and lexicon.is_file():
         shutil.copyfile(lexicon, output / LEXICON_FILE)

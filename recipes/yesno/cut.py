@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asr import audio, manifest
-from asr.manifest import Utterance
+from asr.audio.load import load_audio
+from asr.data import manifest
+from asr.data.manifest import Utterance
 
 FRAME = 0.01  # seconds
 LEVELS = range(30, 9, -2)  # decibels below the loud parts, tried in this order
@@ -24,7 +25,7 @@ MARGIN = 0.05  # seconds kept on each side
 
 def words(row: Utterance) -> list[Utterance]:
     """A row for each word, or none where the recording cannot be cut."""
-    waveform, rate = audio.load(row.audio_filepath)
+    waveform, rate = load_audio(row.audio_filepath)
     size = int(FRAME * rate)
     power = np.square(waveform[: len(waveform) // size * size].reshape(-1, size)).mean(axis=1)
     level = 10 * np.log10(power + 1e-10)

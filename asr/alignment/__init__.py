@@ -1,0 +1,1 @@
+"""Alignment: when each word of a known text is said."""

@@ -1,0 +1,1 @@
+"""Audio files: decoded, resampled, read in blocks and ahead of their use."""

@@ -1,0 +1,130 @@
+"""The utterances of a run: which are trained on, validated and tested; and what is wrong with them, before the start.
+
+Whatever a run needs at its end is looked at here, so that no training is spoilt by what could have been known.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from pytorch_lightning.utilities import rank_zero_only
+
+from asr.audio.load import read_info
+from asr.data import manifest
+from asr.data.batches import DataConfig, SpeechDataset, named
+from asr.data.manifest import Utterance
+from asr.errors import AudioError, ConfigError, DataError
+from asr.model.ctc_model import CTCModel
+from asr.text.tokenizer import ctc_frames
+
+SHOWN = 20  # clips that an error lists; the others are counted
+SLACK = 0.25  # seconds that a row may reach beyond its file: people round durations
+
+Excluded = list[tuple[Utterance, str]]
+"""Utterances and why each was left out."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The utterances of the three splits; those of data.test may be none."""
+
+    train: list[Utterance]
+    valid: list[Utterance]
+    test: list[Utterance]
+
+
+def read_rows(data: DataConfig) -> Rows:
+    """The rows of all manifests. Raises ConfigError where a split names none, DataError where it holds no utterances.
+
+    Every clip's header is read too: DataError lists those that are missing, cannot be read or end before their row.
+    """
+    rows = Rows(
+        _read(data.train, "train"), _read(data.valid, "valid"), _read(data.test, "test") if data.test else []
+    )  # fmt: skip
+    _check_clips(rows)
+    return rows
+
+
+def _read(paths: list[str], split: str) -> list[Utterance]:
+    if not paths:
+        raise ConfigError(f"data.{split}: no manifest; wanted a list of JSONL files, as `asr prepare` writes them")
+    rows = manifest.read_all(paths)
+    if not rows:
+        raise DataError(f"data.{split}: no utterances in {', '.join(paths)}; wanted one JSON object a line")
+    return rows
+
+
+@rank_zero_only
+def _check_clips(rows: Rows) -> None:
+    problems = [f"  data.{split}: {problem}" for split, found in vars(rows).items() for problem in _problems(found)]
+    if problems:
+        more = [f"  ... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise DataError("\n".join([f"{len(problems)} clips cannot be used:", *problems[:SHOWN], *more]))
+
+
+def _problems(rows: list[Utterance]) -> Iterator[str]:
+    """A line for each row whose clip is not there."""
+    lengths: dict[str, float | AudioError] = {}  # seconds; a file may have many rows
+    for row in rows:
+        path = row.audio_filepath
+        if path not in lengths:
+            try:
+                lengths[path] = read_info(path).duration
+            except AudioError as error:
+                lengths[path] = error
+        length, end = lengths[path], row.offset + row.duration
+        if isinstance(length, AudioError):
+            yield f"{row.id}: {length}"
+        elif end > length + SLACK:
+            yield f"{row.id}: ends at {end:.2f} s, its file at {length:.2f} s: {path}"
+
+
+def split_usable(rows: list[Utterance], model: CTCModel, data: DataConfig) -> tuple[list[Utterance], Excluded]:
+    """Training rows that can be trained on, and those that cannot with the reason.
+
+    The tokens must fit into the frames at the fastest speed that augmentation plays. Raises DataError where nothing is
+    left.
+    """
+    fastest = max(data.augment.speed)
+    usable, excluded = [], []
+    for row, tokens in zip(rows, model.tokenizer.encode_all(map(named, rows)), strict=True):
+        if not data.min_duration <= row.duration <= data.max_duration:
+            excluded.append((row, f"{row.duration:.2f} s: not in {data.min_duration:g} to {data.max_duration:g} s"))
+        elif not tokens:
+            excluded.append((row, "no text"))
+        elif reason := _too_short(row, tokens, model, fastest):
+            excluded.append((row, reason))
+        else:
+            usable.append(row)
+    if not usable:
+        raise DataError(f"no training utterance can be used; the first: {excluded[0][0].id}: {excluded[0][1]}")
+    return usable, excluded
+
+
+def without_loss(rows: list[Utterance], model: CTCModel) -> Excluded:
+    """Validation rows that CTC cannot align, with the reason: they have no loss, but are decoded and scored.
+
+    Raises DataError where there are no others.
+    """
+    encoded = model.tokenizer.encode_all(map(named, rows))
+    found = [(row, _too_short(row, tokens, model)) for row, tokens in zip(rows, encoded, strict=True)]
+    excluded = [(row, reason) for row, reason in found if reason]
+    if len(excluded) == len(rows):
+        raise DataError(f"no validation utterance can be aligned; the first: {excluded[0][0].id}: {excluded[0][1]}")
+    return excluded
+
+
+def _too_short(row: Utterance, tokens: list[int], model: CTCModel, speed: float = 1.0) -> str:
+    """Why CTC cannot align the row; empty where it can."""
+    samples = torch.tensor([int(row.duration / speed * model.sample_rate)])
+    frames, needed = int(model.output_frames(samples)), ctc_frames(tokens)
+    if frames >= needed:
+        return ""
+    at_speed = f" (at speed {speed:g})" if speed != 1 else ""
+    return f"{frames} frames{at_speed} for a text that needs {needed}"
+
+
+def check_references(rows: list[Utterance], model: CTCModel) -> None:
+    """Raise the TextError that scoring these rows would: to be scored in phones, each word has to be sayable."""
+    if model.tokenizer.kind == "phones":
+        SpeechDataset(rows, model.tokenizer, model.sample_rate)

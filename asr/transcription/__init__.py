@@ -1,0 +1,1 @@
+"""Transcription: recordings of any length to transcripts, and transcripts to files."""

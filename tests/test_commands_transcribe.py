@@ -1,0 +1,206 @@
+"""`asr transcribe` over many inputs: what it finds, names, skips and survives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.cli import main
+from asr.data import manifest
+from asr.data.manifest import Utterance
+from asr.model import folder as model_folder
+from tests.damage import damaged
+from tests.tone_model import RATE, say, tone_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("model")
+    tone_model().save(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of recordings, which is also the working folder."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"in/a.wav": "BAD", "in/x/a.wav": "CAB", "in/x/b.flac": "FACE", "in/y/z/a.wav": "BEE"}.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(name, say(text), RATE)
+    Path("in/x/notes.txt").write_text("no sound", encoding="utf-8")
+    Path("in/x/._b.flac").write_bytes(b"what macOS leaves behind")
+    return tmp_path
+
+
+def outputs(folder: str) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
+
+
+def test_prints_path_and_text_in_order(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["transcribe", "in/y/z/a.wav", "in", "in/a.wav", "--model", model]) == 0
+    assert capsys.readouterr().out == ("in/y/z/a.wav\tBEE\nin/a.wav\tBAD\nin/x/a.wav\tCAB\nin/x/b.flac\tFACE\n")
+
+
+def test_a_folder_is_mirrored_and_formats_stand_side_by_side(model: str, inside: Path) -> None:
+    assert main(["transcribe", "in", "--model", model, "--output-dir", "out", "--format", "txt", "srt", "json"]) == 0
+    found = outputs("out")
+    stems = {"a": "BAD", "x/a": "CAB", "x/b": "FACE", "y/z/a": "BEE"}
+    assert set(found) == {f"{stem}.{ending}" for stem in stems for ending in ("txt", "srt", "json")}
+    for stem, text in stems.items():
+        assert found[f"{stem}.txt"] == f"{text}\n"
+        assert json.loads(found[f"{stem}.json"])["text"] == text
+        assert found[f"{stem}.srt"].startswith("1\n00:00:00,")
+
+
+def test_all_formats(model: str, inside: Path) -> None:
+    assert main(["transcribe", "in/a.wav", "--model", model, "--output-dir", "out", "--format", "all"]) == 0
+    assert set(outputs("out")) == {f"a.{ending}" for ending in ("txt", "json", "srt", "vtt", "tsv", "ctm")}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        (["in/a.wav", "in/x/a.wav"], {"a", "x/a"}),
+        (["in/x", "in/y"], {"x/a", "x/b", "y/z/a"}),
+        (["in/x/*"], {"a", "b"}),
+        (["in/**/a.wav"], {"a", "x/a", "y/z/a"}),
+    ],
+)
+def test_outputs_of_equal_stems_do_not_meet(model: str, inside: Path, inputs: list[str], names: set[str]) -> None:
+    expected = 1 if inputs == ["in/x/*"] else 0  # notes.txt was asked for
+    assert main(["transcribe", *inputs, "--model", model, "--output-dir", "out"]) == expected
+    assert set(outputs("out")) == {f"{name}.txt" for name in names}
+
+
+def test_files_that_differ_in_their_ending_alone_keep_it(model: str, inside: Path) -> None:
+    soundfile.write("in/x/b.wav", say("JADE"), RATE)
+    assert main(["transcribe", "in/x", "--model", model, "--output-dir", "out"]) == 0
+    assert outputs("out") == {"a.txt": "CAB\n", "b.flac.txt": "FACE\n", "b.wav.txt": "JADE\n"}
+
+
+def test_rows_of_a_manifest(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    soundfile.write("long.wav", np.concatenate([say("BAD"), say("CAB"), say("BEE")]), RATE)
+    length = 0.2 + 3 * 0.12
+    rows = [Utterance(f"u/{i}", "long.wav", length, offset=i * length) for i in (2, 0)]
+    manifest.write("rows.jsonl", rows)
+    assert main(["transcribe", "rows.jsonl", "--model", model]) == 0
+    assert capsys.readouterr().out == "u/2\tBEE\nu/0\tBAD\n"
+    assert main(["transcribe", "rows.jsonl", "in/a.wav", "--model", model, "--output-dir", "out"]) == 0
+    assert outputs("out") == {"u_2.txt": "BEE\n", "u_0.txt": "BAD\n", "a.txt": "BAD\n"}
+
+
+def test_standard_input(
+    model: str, inside: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("in/x/b.flac").open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", type("Standard", (), {"buffer": file}))
+        assert main(["transcribe", "-", "--model", model, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == "FACE"
+
+
+def test_channels_of_a_telephone_call(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    soundfile.write("call.wav", np.stack([say("FACE"), say("DEAD")], axis=1), RATE)
+    assert main(["transcribe", "call.wav", "--model", model, "--channels", "separate"]) == 0
+    assert capsys.readouterr().out == "call.wav [channel 0]\tFACE\ncall.wav [channel 1]\tDEAD\n"
+    words = ["transcribe", "call.wav", "--model", model, "--channels", "separate", "--output-dir", "out"]
+    assert main([*words, "--format", "ctm"]) == 0
+    found = outputs("out")
+    assert found["call.channel0.ctm"].startswith("call 1 0.") and "FACE" in found["call.channel0.ctm"]
+    assert found["call.channel1.ctm"].startswith("call 2 0.") and "DEAD" in found["call.channel1.ctm"]
+    assert main(["transcribe", "in/a.wav", "call.wav", "--model", model, "--channel", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "call.wav\tDEAD\n" and "in/a.wav: has 1 channel(s), no channel 1" in err
+
+
+def test_what_is_there_is_skipped_unless_overwritten(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["transcribe", "in", "--model", model, "--output-dir", "out"]
+    assert main(words) == 0
+    Path("out/x/a.txt").write_text("mine", encoding="utf-8")
+    Path("out/a.txt").unlink()
+    assert main(words) == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith("; 3 were there already, 0 failed")
+    assert outputs("out") == {"a.txt": "BAD\n", "x/a.txt": "mine", "x/b.txt": "FACE\n", "y/z/a.txt": "BEE\n"}
+    assert main([*words, "--overwrite"]) == 0
+    assert outputs("out")["x/a.txt"] == "CAB\n"
+
+
+def test_a_killed_job_goes_on_where_it_was(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    count, written = 30, 9
+    for i in range(count):
+        soundfile.write(f"in/file{i:02}.wav", say("ABCDEFGHIJ"[i % 10] * (1 + i // 10)), RATE)
+    words = ["transcribe", "in/file*.wav", "--model", model, "--output-dir", "out", "--batch-seconds", "1"]
+    code = (
+        "import itertools, os, signal, sys\n"
+        "from asr.cli import main\n"
+        "written, replace, calls = int(sys.argv.pop()), os.replace, itertools.count(1)\n"
+        "def half(part, path):\n"
+        "    if str(path).endswith('.txt') and next(calls) > written:\n"
+        "        os.truncate(part, 1)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    replace(part, path)\n"
+        "os.replace = half\n"
+        "main(sys.argv[1:])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code, *words, str(written)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.txt")}
+    assert len(before) == written
+    assert main(words) == 0
+    assert f"{written} were there already, 0 failed" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert outputs("out") == {f"file{i:02}.txt": "ABCDEFGHIJ"[i % 10] * (1 + i // 10) + "\n" for i in range(count)}
+
+
+def test_damaged_files_stop_nothing(model: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    bad = damaged(tmp_path, np.tile(say("BAD CAB"), 2), RATE, 45)
+    good = {f"{tmp_path}/good{i}.wav": text for i, text in enumerate(["FACE", "A BEE", "JADE"])}
+    for name, text in good.items():
+        soundfile.write(name, say(text), RATE)
+    soundfile.write(tmp_path / "good9.wav", np.tile(say("HIDE").repeat(12)[:, None], (1, 8)), 96_000)
+    assert main(["transcribe", str(tmp_path), "missing.wav", "no*where", "--model", model]) == 1
+    out, err = capfd.readouterr()
+    found = dict(line.split("\t") for line in out.splitlines())
+    assert {name: found[name] for name in good} == good
+    assert found[f"{tmp_path}/good9.wav"] == "HIDE"
+    assert "Traceback" not in err
+    for name in ["missing.wav", "no*where", *map(str, bad)]:
+        assert (name in found) != (f"asr transcribe: {name}" in err), name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "nothing to transcribe"),
+        (["a.wav", "--format", "srt", "json"], "need --output-dir"),
+        (["a.wav", "--threads", "0"], "--threads: found 0"),
+        (["a.wav", "--batch-seconds", "0"], "batch_seconds: found 0"),
+        (["rows.jsonl"], "rows.jsonl: the manifest cannot be read"),
+    ],
+)
+def test_mistakes(model: str, inside: Path, words: list[str], message: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["transcribe", "--model", model, *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_output_folder_that_cannot_be_written(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["transcribe", "in/a.wav", "--model", model, "--output-dir", "in/x/notes.txt"]) == 2
+    assert "notes.txt is a file; wanted the name of a folder" in capsys.readouterr().err
+
+
+def test_without_a_model_the_error_says_how_to_get_one(
+    inside: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_folder, "SHIPPED", inside / "none")
+    assert main(["transcribe", "in/a.wav"]) == 2
+    assert "asr demo" in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""Confidence intervals and tests: against what is known in closed form, and against sctk."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.cli import main
+from asr.errors import DataError
+from asr.evaluation.compare import compare
+from asr.evaluation.scoring import align_all, count_alignment, count_errors
+from asr.evaluation.significance import grouped, mapsswe, paired_bootstrap, rate_interval
+
+
+def spoiled(texts: list[str], share: float, rng: np.random.Generator) -> list[str]:
+    """Words substituted, deleted and inserted at random."""
+    found = []
+    for text in texts:
+        words = []
+        for word in text.split():
+            draw = rng.random() / share
+            words += ["X"] if draw < 0.5 else [] if draw < 0.75 else [word, "Y"] if draw < 1 else [word]
+        found.append(" ".join(words))
+    return found
+
+
+@pytest.fixture
+def references() -> list[str]:
+    rng = np.random.default_rng(0)
+    return [" ".join(rng.choice(list("ABCDEFGH"), rng.integers(3, 15))) for _ in range(300)]
+
+
+def test_counts_of_alignments_add_up(references: list[str]) -> None:
+    hypotheses = spoiled(references, 0.3, np.random.default_rng(1))
+    total = sum((count_alignment(item).errors for item in align_all(references, hypotheses)), 0)
+    assert total == count_errors(references, hypotheses).errors > 0
+
+
+def test_the_interval_is_the_binomial_one_where_words_are_independent() -> None:
+    rng = np.random.default_rng(2)
+    errors = (rng.random(2000) < 0.2).astype(float)
+    interval = rate_interval(errors, np.ones(2000))
+    half = 1.96 * math.sqrt(errors.mean() * (1 - errors.mean()) / 2000)
+    assert interval.low == pytest.approx(errors.mean() - half, abs=0.002)
+    assert interval.high == pytest.approx(errors.mean() + half, abs=0.002)
+
+
+def test_errors_that_come_in_groups_widen_the_interval() -> None:
+    rng = np.random.default_rng(3)
+    speakers = [f"s{i // 50}" for i in range(1000)]
+    of_speaker = dict(zip(sorted(set(speakers)), rng.random(20), strict=True))
+    errors = np.array([float(rng.random() < of_speaker[s]) for s in speakers])
+    alone = rate_interval(errors, np.ones(1000))
+    together = rate_interval(*grouped(speakers, errors.tolist(), [1.0] * 1000))
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def test_equal_systems_seldom_differ(references: list[str]) -> None:
+    """By chance, in one case of twenty."""
+    rng = np.random.default_rng(4)
+    below = 0
+    for _ in range(60):
+        hypotheses = [spoiled(references, 0.3, rng) for _ in range(2)]
+        below += mapsswe(references, hypotheses[0], hypotheses[1]).p < 0.05
+    assert below <= 9
+    assert mapsswe(references, hypotheses[0], hypotheses[0]).p == 1
+    errors = [[count_alignment(item).errors for item in align_all(references, texts)] for texts in hypotheses]
+    lengths = [len(text.split()) for text in references]
+    drawn = paired_bootstrap(np.array(errors[0]), np.array(errors[1]), np.array(lengths))
+    assert drawn.interval.low < 0 < drawn.interval.high and 0.02 < drawn.probability < 0.98
+
+
+def test_a_better_system_is_found_better(references: list[str], tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    for name, share in (("a", 0.3), ("b", 0.2)):
+        rows = zip(references, spoiled(references, share, rng), strict=True)
+        lines = [
+            json.dumps({"id": f"u{i}", "text": wanted, "pred_text": found, "speaker": f"s{i % 30}"})
+            for i, (wanted, found) in enumerate(rows)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    assert (found.units, found.unit) == (30, "speakers")
+    assert found.matched_pairs.p < 0.001 and found.bootstrap.probability > 0.99
+    assert found.bootstrap.difference == pytest.approx(found.a.rate - found.b.rate)
+    assert found.verdict().startswith("B is better")
+    turned = compare(tmp_path / "b.jsonl", tmp_path / "a.jsonl")
+    assert turned.matched_pairs.z == pytest.approx(-found.matched_pairs.z)
+    assert turned.verdict().startswith("A is better")
+
+
+def test_segments_are_parted_by_two_good_words() -> None:
+    # A has errors at 1 and 3 (one good word between) and at 6 (two good words before it); B has none.
+    found = mapsswe(["A B C D E F G"], ["X B X D E X G"], ["A B C D E F G"])
+    assert found.segments == 2
+    assert found.mean == pytest.approx(1.5)
+
+
+def test_references_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.trn").write_text("A B (u1)\n", encoding="utf-8")
+    (tmp_path / "b.trn").write_text("A C (u1)\n", encoding="utf-8")
+    with pytest.raises(DataError, match="give the references"):
+        compare(tmp_path / "a.trn", tmp_path / "b.trn")
+    (tmp_path / "ref.trn").write_text("A C (u1)\n", encoding="utf-8")
+    report = tmp_path / "c.json"
+    command = ["compare", *(str(tmp_path / name) for name in ("a.trn", "b.trn")), "--json", str(report)]
+    assert main([*command, "--references", str(tmp_path / "ref.trn")]) == 0
+    assert "A: WER 50.00%" in capsys.readouterr().out
+    assert json.loads(report.read_text(encoding="utf-8"))["a"]["substitutions"] == 1
+    (tmp_path / "b.trn").write_text("A C (u2)\n", encoding="utf-8")
+    assert main([*command, "--references", str(tmp_path / "ref.trn")]) == 2
+
+
+def test_equal_to_sctk(references: list[str], tmp_path: Path) -> None:
+    """sclite breaks ties between alignments otherwise, so that a few segments differ."""
+    sclite, sc_stats = shutil.which("sclite"), shutil.which("sc_stats")
+    if not (sclite and sc_stats):
+        pytest.skip("sctk (Debian package) is not installed")
+    rng = np.random.default_rng(6)
+    hypotheses = {"a": spoiled(references, 0.25, rng), "b": spoiled(references, 0.2, rng)}
+    for name, texts in {"ref": references, **hypotheses}.items():
+        lines = [f"{text} (spk{i % 10}_{i})" for i, text in enumerate(texts)]
+        (tmp_path / f"{name}.trn").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name in hypotheses:
+        command = [sclite, "-r", "ref.trn", "trn", "-h", f"{name}.trn", "trn", "-i", "spu_id", "-o", "sgml", "-n", name]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    both = (tmp_path / "a.sgml").read_text(encoding="utf-8") + (tmp_path / "b.sgml").read_text(encoding="utf-8")
+    command = [sc_stats, "-p", "-t", "mapsswe", "-v", "-n", "-"]
+    done = subprocess.run(command, cwd=tmp_path, input=both, encoding="utf-8", capture_output=True)
+    theirs = re.search(r"# segs: (\d+)\).*\(mean: (\S+)\).*\(Z Stat: (\S+)\)", done.stdout)
+    assert theirs
+    ours = mapsswe(references, hypotheses["a"], hypotheses["b"])
+    assert ours.segments == pytest.approx(int(theirs[1]), rel=0.02)
+    assert ours.mean == pytest.approx(float(theirs[2]), abs=0.02)
+    assert ours.z == pytest.approx(float(theirs[3]), abs=0.2)

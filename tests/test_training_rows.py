@@ -1,0 +1,118 @@
+"""The rows of a run: what cannot be trained on, validated or scored is found before the start."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from asr.data import manifest
+from asr.data.manifest import Utterance
+from asr.errors import ConfigError, DataError, TextError
+from asr.model.ctc_model import CTCModel
+from asr.text import build_tokenizer
+from asr.text.tokenizer import TokenizerConfig
+from asr.training.callbacks import read_metrics
+from asr.training.recipe import recipe_from
+from asr.training.rows import split_usable
+from asr.training.run import check, train
+from tests.tones import RATE, SENTENCES, brief_recipe, tone_recipe, tone_waveform, write_tones
+
+
+def test_utterances_that_ctc_cannot_align_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    recipe = recipe_from(tone_recipe(tmp_path), "test")
+    model = CTCModel(recipe.model, build_tokenizer(TokenizerConfig(), ["ABC"]))
+    # 0.1 s are 11 feature frames and 6 after subsampling.
+    rows = [
+        Utterance("fits", "x", 0.1, "ABCABC"),
+        Utterance("too long", "x", 0.1, "ABCABCA"),
+        Utterance("repeats", "x", 0.1, "AABCAB"),
+        Utterance("empty", "x", 0.1, ""),
+        Utterance("endless", "x", 100.0, "A"),
+    ]
+    usable, excluded = split_usable(rows, model, recipe.data)
+    assert [row.id for row in usable] == ["fits"]
+    reasons = {row.id: reason for row, reason in excluded}
+    assert "6 frames" in reasons["too long"] and "needs 7" in reasons["too long"]
+    assert "needs 7" in reasons["repeats"]
+    assert reasons["empty"] == "no text"
+    assert "100.00 s" in reasons["endless"]
+    with pytest.raises(DataError, match="no training utterance"):
+        split_usable(rows[1:], model, recipe.data)
+
+
+def write_manifest(folder: Path, name: str, rows: list[Utterance]) -> str:
+    manifest.write(folder / name, rows)
+    return str(folder / name)
+
+
+def test_a_validation_row_that_ctc_cannot_align_is_told_and_harms_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = brief_recipe(tmp_path)
+    soundfile.write(tmp_path / "short.wav", tone_waveform("A")[: RATE // 10], RATE)
+    row = Utterance("short", str(tmp_path / "short.wav"), 0.1, SENTENCES[0])
+    values["data"]["valid"] += [write_manifest(tmp_path, "short.jsonl", [row])]
+    values["average_best"] = 1
+    result = train(recipe_from(values, "test"))
+    assert result is not None and len(result.valid.ids) == 5
+    assert "1 of 5 validation utterances are too short for their text" in capsys.readouterr().out
+    excluded = (tmp_path / "run" / "excluded.tsv").read_text(encoding="utf-8")
+    assert excluded == "short\tvalidation: no loss, errors counted: 6 frames for a text that needs 7\n"
+    metrics = read_metrics(tmp_path / "run")
+    losses, ranks = (list(metrics[name].values()) for name in ("valid_loss", "valid_rank"))
+    assert all(0 < value < 20 for value in losses) and all(0 < value < 2 for value in ranks)
+    # The network still emits nothing but blanks, and so the loss alone tells that the last epoch is the best.
+    assert losses == sorted(losses, reverse=True) and set(metrics["valid_wer"].values()) == {1.0}
+    assert [path.name[:8] for path in (tmp_path / "run" / "checkpoints").glob("epoch*")] == ["epoch002"]
+
+
+def test_validation_rows_of_which_none_can_be_aligned(tmp_path: Path) -> None:
+    values = brief_recipe(tmp_path)
+    row = Utterance("short", str(tmp_path / "tones0.wav"), 0.1, SENTENCES[0])
+    values["data"]["valid"] = [write_manifest(tmp_path, "short.jsonl", [row])]
+    with pytest.raises(DataError, match=r"no validation utterance can be aligned; the first: short: 6 frames"):
+        check(recipe_from(values, "test"))
+
+
+def test_recipes_without_manifests_say_which(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.train: no manifest"):
+        train(recipe_from({**tone_recipe(tmp_path), "data": {}}, "test"))
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_the_start_looks_at_all_that_the_end_needs(tmp_path: Path, split: str) -> None:
+    values = brief_recipe(tmp_path)
+    good = manifest.read(write_tones(tmp_path, name=split))
+    (tmp_path / "noise.wav").write_bytes(b"no sound")
+    bad = [
+        replace(good[0], audio_filepath=str(tmp_path / "gone.wav")),
+        replace(good[1], audio_filepath=str(tmp_path / "noise.wav")),
+        replace(good[2], offset=1.0),
+        good[3],
+    ]
+    values["data"][split] = [write_manifest(tmp_path, f"{split}.jsonl", bad)]
+    for function in (check, train):
+        with pytest.raises(DataError) as caught:
+            function(recipe_from(values, "test"))
+        lines = str(caught.value).splitlines()
+        assert lines[0] == "3 clips cannot be used:"
+        assert lines[1].startswith(f"  data.{split}: {split}0: ") and "gone.wav: no such file" in lines[1]
+        assert "noise.wav" in lines[2]
+        assert "ends at 2.28 s, its file at 1.28 s" in lines[3]
+    values["data"][split] = [write_manifest(tmp_path, "none.jsonl", [])]
+    with pytest.raises(DataError, match=rf"data\.{split}: no utterances in .*none\.jsonl"):
+        check(recipe_from(values, "test"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_test_texts_that_phones_cannot_say_are_found_at_the_start(tmp_path: Path) -> None:
+    values = brief_recipe(tmp_path)
+    (tmp_path / "words.dict").write_text("BAD  B AE D\nCAB  K AE B\n", encoding="utf-8")
+    values["tokenizer"] = {"kind": "phones", "lexicon": [str(tmp_path / "words.dict")]}
+    rows = manifest.read(values["data"]["train"][0])
+    values["data"]["train"] = values["data"]["valid"] = [write_manifest(tmp_path, "bad_cab.jsonl", rows[:1])]
+    assert "1 validation utterances, 0 test" in check(recipe_from(values, "test"))
+    values["data"]["test"] = [write_manifest(tmp_path, "face.jsonl", rows[1:2])]
+    with pytest.raises(TextError, match="no pronunciation of FACE, A, BEE"):
+        check(recipe_from(values, "test"))
