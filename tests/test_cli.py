@@ -84,8 +84,9 @@ def test_score_counts_errors(tmp_path: Path, capsys: pytest.CaptureFixture) -> N
 def test_train_again_without_resume_and_with_overrides(trained: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", str(trained / "train.yaml")]) == 2
     assert "--resume" in capsys.readouterr().err
-    for words in (["--check", "--encoder.hidden_size", "16"], ["--encoder.hidden_size", "16", "--check"]):
-        assert main(["train", *words[:2], str(trained / "train.yaml"), *words[2:]]) == 0
+    recipe, override = str(trained / "train.yaml"), ["--encoder.hidden_size", "16"]
+    for words in ([recipe, "--check", *override], ["--check", *override, recipe], [*override, recipe, "--check"]):
+        assert main(["train", *words]) == 0
         assert "4 training utterances" in capsys.readouterr().out
 
 

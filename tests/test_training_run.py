@@ -300,8 +300,9 @@ def test_interrupted_by_the_keyboard_it_says_what_is_kept(tmp_path: Path) -> Non
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     command = [sys.executable, "-m", "asr", "train", str(tmp_path / "train.yaml")]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONWARNDEFAULTENCODING"},
+    )  # fmt: skip
     assert process.stdout is not None
     assert any(line.startswith("epoch 2/") for line in process.stdout)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to its workers too

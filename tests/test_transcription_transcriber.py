@@ -148,7 +148,7 @@ def test_what_is_no_batch(transcriber: Transcriber, sources: Any, message: str) 
 def test_a_bug_in_a_decoder_of_sound_is_not_hidden(
     transcriber: Transcriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("here")
 
     monkeypatch.setattr(sound, "stream", broken)
