@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.overrides = rest
     name = " ".join(["asr", args.command, *filter(None, [getattr(args, "subcommand", None)])])
     try:
-        return args.run(args)
+        code: int = args.run(args)
+        return code
     except KeyboardInterrupt as stop:
         print(f"\n{name}: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130

@@ -24,6 +24,7 @@ import asr.decoders.beam
 from asr.data import manifest
 from asr.data.batches import SpeechDataset
 from asr.decoders import Hypothesis
+from asr.decoders.search import search
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.evaluation.emissions import emissions
 from asr.model.ctc_model import CTCModel
@@ -63,19 +64,19 @@ def main() -> None:
     if arguments.beam_size:
         decoder = decoder.narrowed(arguments.beam_size)
 
-    def decode(search: Callable) -> list[list[list[Hypothesis]]]:
-        asr.decoders.beam.search = search
+    def decode(way: Callable) -> list[list[list[Hypothesis]]]:
+        asr.decoders.beam.search = way  # type: ignore[attr-defined]
         return [decoder(log_probs, counts) for log_probs, counts in batches]
 
     seconds = sum(int(counts.sum()) for _, counts in batches) * model.seconds_per_frame
     with tempfile.TemporaryDirectory() as folder:
-        searches = {"now": asr.decoders.beam.search, arguments.commit: search_of(arguments.commit, Path(folder)).search}
-        results = {name: decode(search) for name, search in searches.items()}  # compiles
+        searches = {"now": search, arguments.commit: search_of(arguments.commit, Path(folder)).search}
+        results = {name: decode(way) for name, way in searches.items()}  # compiles
         times: dict[str, list[float]] = {name: [] for name in searches}
         for _ in range(arguments.repeats):
-            for name, search in searches.items():
+            for name, way in searches.items():
                 started = time.process_time()
-                decode(search)
+                decode(way)
                 times[name].append(time.process_time() - started)
     now, then = (np.array(times[name]) for name in searches)
     equal = results["now"] == results[arguments.commit]

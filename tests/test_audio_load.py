@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.audio import sound_file
+from asr.audio.ffmpeg_program import has_ffmpeg
 from asr.audio.load import AudioInfo, load_audio, read_info, resample
 from asr.errors import AudioError
 
@@ -20,7 +20,7 @@ PITCH = 440.0  # Hz
 LEVEL = 0.4
 
 needs_av = pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="PyAV is not installed")
-needs_ffmpeg = pytest.mark.skipif(not sound_file.has_ffmpeg(), reason="no ffmpeg and ffprobe programs")
+needs_ffmpeg = pytest.mark.skipif(not has_ffmpeg(), reason="no ffmpeg and ffprobe programs")
 
 
 def tone(rate: int = RATE, seconds: float = 1.0, pitch: float = PITCH, level: float = LEVEL) -> np.ndarray:
@@ -340,7 +340,7 @@ def write_with_av(path: Path, codec: str, waveform: np.ndarray, rate: int, **opt
 def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Decode with PyAV, then with the ffmpeg program."""
     if request.param == "ffmpeg":
-        monkeypatch.setattr(sound_file, "has_av", lambda: False)
+        monkeypatch.setattr("asr.audio.sound_file.has_av", lambda: False)
     return str(request.param)
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from asr.errors import ConfigError
-from asr.model.encoders import ENCODERS, RecurrentConfig, build_encoder
+from asr.model.encoders import ENCODERS, build_encoder
 from asr.model.encoders.base import Encoder
-from asr.model.encoders.recurrent import RecurrentLayer, recur_packed, recur_reversed
+from asr.model.encoders.recurrent import RecurrentConfig, RecurrentLayer, recur_packed, recur_reversed
 from asr.model.features import frame_mask
 
 CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")

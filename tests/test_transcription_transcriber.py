@@ -15,8 +15,9 @@ import soxr
 import torch
 
 import asr
-from asr.audio import sound_file
+from asr.audio.ffmpeg_program import has_ffmpeg
 from asr.audio.load import load_audio
+from asr.audio.pyav import has_av
 from asr.audio.stream import stream
 from asr.decoders.beam import BeamDecoder
 from asr.errors import AudioError, ConfigError, ModelError
@@ -285,13 +286,13 @@ def test_a_stream_is_what_load_gives(ending: str, tmp_path: Path) -> None:
 def test_a_stream_of_what_libsndfile_does_not_read(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not sound_file.has_ffmpeg() or not sound_file.has_av():
+    if not has_ffmpeg() or not has_av():
         pytest.skip("needs ffmpeg and PyAV")
     soundfile.write(tmp_path / "a.wav", np.tile(say("BAD CAB", 0.5, 0.5), 20), RATE)
     path = tmp_path / "a.m4a"
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", "-c:a", "aac", path], check=True)
     if program == "ffmpeg":
-        monkeypatch.setattr(sound_file, "has_av", lambda: False)
+        monkeypatch.setattr("asr.audio.sound_file.has_av", lambda: False)
     blocks = list(stream(path, RATE))
     assert len(blocks) > 1
     np.testing.assert_allclose(np.concatenate(blocks), load_audio(path, RATE)[0], atol=1e-4)

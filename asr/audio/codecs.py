@@ -39,7 +39,8 @@ def _through_file(waveform: np.ndarray, rate: int, **options: object) -> np.ndar
     with io.BytesIO() as file:
         soundfile.write(file, waveform.clip(-1, 1), rate, **options)
         file.seek(0)
-        return soundfile.read(file, dtype="float32")[0]
+        heard: np.ndarray = soundfile.read(file, dtype="float32")[0]
+        return heard
 
 
 def _fit(waveform: np.ndarray, length: int) -> np.ndarray:

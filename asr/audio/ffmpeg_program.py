@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class FfmpegReader:
         self.sample_rate, self.num_channels = chosen.rate, chosen.channels
         self.num_samples = None if chosen.seconds is None else round(chosen.seconds * chosen.rate)
 
-    def _probe(self) -> dict:
+    def _probe(self) -> dict[str, Any]:
         entries = (
             "stream=codec_type,sample_rate,channels,duration,start_time:stream_disposition=default:"
             "stream_tags=language,title,duration:format=format_name,duration,start_time"
@@ -50,7 +50,7 @@ class FfmpegReader:
         command = ["ffprobe", "-v", "error", *SAFE, "-show_entries", entries, "-of", "json", self.path]
         probe = subprocess.run(command, capture_output=True, check=False)
         try:
-            found = json.loads(probe.stdout.decode(errors="replace"), strict=False)
+            found: dict[str, Any] = json.loads(probe.stdout.decode(errors="replace"), strict=False)
         except ValueError:
             found = {}
         if probe.returncode or "format" not in found:
@@ -111,7 +111,7 @@ def _read_log(log: IO[bytes], frames: "queue.SimpleQueue[tuple[int | None, int] 
     frames.put(None)
 
 
-def _track(found: dict, stream: dict, zero: float) -> Track:
+def _track(found: dict[str, Any], stream: dict[str, Any], zero: float) -> Track:
     def seconds(value: str | None) -> float | None:
         return float(value) if value else None
 

@@ -40,7 +40,7 @@ def open_file(path: Path | str) -> Iterator[BinaryIO]:
     with file:
         if not file.seek(0, os.SEEK_END):
             raise AudioError(f"{path}: the file is empty (0 bytes)")
-        yield file  # type: ignore[misc]
+        yield file
 
 
 def is_pipe(path: Path | str) -> bool:

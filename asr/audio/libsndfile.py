@@ -34,7 +34,7 @@ SPHERE_LENGTH = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
 NotReadable = soundfile.LibsndfileError
 
 
-class _File(soundfile.SoundFile):
+class _File(soundfile.SoundFile):  # type: ignore[misc]
     """soundfile seeks after each block, to where it is: libmpg123 complains of that on the terminal."""
 
     def seekable(self) -> bool:
@@ -58,7 +58,7 @@ class _File(soundfile.SoundFile):
         count = count if self.length is None else min(count, self.length - self._taken)
         if count <= 0:
             return np.zeros((0, self.channels), np.float32)
-        found = self.read(count, dtype="float32", always_2d=True)
+        found: np.ndarray = self.read(count, dtype="float32", always_2d=True)
         self._taken += len(found)
         return found
 

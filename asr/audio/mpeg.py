@@ -32,11 +32,14 @@ SMALL = 1441  # bytes of the longest frame: recordings of streams begin within o
 
 DAMAGE = "damaged MP3 frames"
 
+Kind = tuple[int, int, int, bool]
+"""Version, layer, rate, mono: the same in all frames of a recording."""
+
 
 class Header(NamedTuple):
     """What a frame's first four bytes tell."""
 
-    kind: tuple[int, int, int, bool]  # version, layer, rate, mono: the same in all frames of a recording
+    kind: Kind
     rate: int  # Hz
     samples: int  # of each channel
     length: int  # bytes
@@ -53,7 +56,7 @@ class Run:
     """Frames without a break between them."""
 
     first: int  # number of its first frame within its recording, lost ones included
-    places: array = field(default_factory=lambda: array("Q"))  # bytes at which they begin
+    places: "array[int]" = field(default_factory=lambda: array("Q"))  # bytes at which they begin
     stop: int = 0  # where the last one ends
 
 
@@ -212,7 +215,7 @@ class _Scanner:
             self.known[key] = _parse(*key)
         return self.known[key]
 
-    def fits(self, place: int, header: Header, kind: tuple | None) -> bool:
+    def fits(self, place: int, header: Header, kind: Kind | None) -> bool:
         """Whether a frame goes on those of this kind, or is the first of several of another."""
         if header.kind == kind:
             return place + header.length <= self.size
@@ -230,7 +233,7 @@ class _Scanner:
             kind, place = header.kind, place + header.length
         return SURE
 
-    def next_frame(self, place: int, kind: tuple | None) -> int:
+    def next_frame(self, place: int, kind: Kind | None) -> int:
         """Where a frame of this kind that another follows, or the first of several of another kind, or a tag is."""
         while self.size - place >= 3:
             block = self.bytes_at(place, min(BLOCK, self.size - place))

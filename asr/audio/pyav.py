@@ -91,7 +91,7 @@ class AvReader:
 
 
 @contextmanager
-def _errors() -> Iterator[list]:
+def _errors() -> Iterator[list[tuple[int, str, str]]]:
     """What FFmpeg logs in this thread: (level, who, message); level ERROR and worse."""
     import av.logging
 

@@ -166,7 +166,7 @@ class _Part:
             block = np.where(good, block, np.float32(0))
         if channel is not None or block.shape[1] == 1:
             return np.ascontiguousarray(block[:, channel or 0])
-        mixed = block.mean(axis=1)
+        mixed: np.ndarray = block.mean(axis=1)
         powers = np.square(block).mean(axis=0)
         if np.square(mixed).mean() < CANCELLED / block.shape[1] * powers.mean():
             loudest = int(np.argmax(powers > powers.max() / 2))

@@ -162,7 +162,8 @@ def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
     if factor == 1:
         return waveform
     # librosa.resample makes the same of it by the same soxr in 1.2 times the time: benchmarks/features.py.
-    return soxr.resample(waveform, factor, 1.0, quality="HQ").astype(np.float32, copy=False)
+    played: np.ndarray = soxr.resample(waveform, factor, 1.0, quality="HQ").astype(np.float32, copy=False)
+    return played
 
 
 def add_room(waveform: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -171,11 +172,12 @@ def add_room(waveform: np.ndarray, response: np.ndarray) -> np.ndarray:
     size = 1 << (len(waveform) + len(response) - 2).bit_length()
     spectrum = np.fft.rfft(waveform, size) * np.fft.rfft(response, size)
     direct = int(np.abs(response).argmax())
-    wet = np.fft.irfft(spectrum, size)[direct : direct + len(waveform)]
+    wet: np.ndarray = np.fft.irfft(spectrum, size)[direct : direct + len(waveform)]
     power = np.mean(wet**2)
     if not power:  # a silent response, or a silent utterance
         return waveform
-    return (wet * np.sqrt(np.mean(waveform**2) / power)).astype(np.float32)
+    wet = wet * np.sqrt(np.mean(waveform**2) / power)
+    return wet.astype(np.float32)
 
 
 def add_noise(waveform: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:

@@ -303,7 +303,7 @@ class BucketBatchSampler(Sampler[list[Item]]):
         return math.ceil(self._batches_of_first_epoch / self.world_size)
 
 
-def batch_loader(sampler: BucketBatchSampler, num_workers: int = 0, pin_memory: bool = False) -> DataLoader:
+def batch_loader(sampler: BucketBatchSampler, num_workers: int = 0, pin_memory: bool = False) -> DataLoader[Any]:
     """A DataLoader of Batch over the sampler's dataset."""
     return DataLoader(
         sampler.dataset,

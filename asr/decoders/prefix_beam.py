@@ -23,6 +23,10 @@ class Prefix(NamedTuple):
     spelt: Tokens = ()  # tokens of the word that is not complete yet
 
 
+Beam = dict[Prefix, tuple[float, float]]
+"""ln of the probability that a prefix ends in a blank, and that it ends in its last token."""
+
+
 class Reading(NamedTuple):
     words: Words
     acoustic: float  # ln of the sum over all alignments, and over all spellings, of the words
@@ -50,11 +54,11 @@ def prefix_beam_search(
         for tokens in spelt:
             words_of[tuple(tokens)].append(word)
             begun.update(tuple(tokens[:stop]) for stop in range(1, len(tokens)))
-    beam: dict[Prefix, tuple[float, float]] = {Prefix(): (0.0, -math.inf)}  # ending in a blank, in the last token
+    beam: Beam = {Prefix(): (0.0, -math.inf)}
     for frame in np.asarray(log_probs, float):
-        after: dict[Prefix, tuple[float, float]] = defaultdict(lambda: (-math.inf, -math.inf))
+        after: Beam = defaultdict(lambda: (-math.inf, -math.inf))
 
-        def add(prefix: Prefix, in_blank: float, in_token: float, after=after) -> None:
+        def add(prefix: Prefix, in_blank: float, in_token: float, after: Beam = after) -> None:
             before = after[prefix]
             after[prefix] = (logadd(before[0], in_blank), logadd(before[1], in_token))
 

@@ -162,7 +162,8 @@ def _largest(values: np.ndarray, count: int, k: int) -> float:
             low = i
         else:
             break
-    return values[want]
+    found: float = values[want]
+    return found
 
 
 def search(log_probs: np.ndarray, lexicon: Lexicon, lm: Automaton, hotwords: Automaton, s: Settings) -> Found:
@@ -245,7 +246,8 @@ def _stay(
 def _total(beam: np.ndarray, i: int, tree: np.ndarray, lookahead: np.ndarray) -> float:
     """What ranks the prefix at this place of the beam, one frame on."""
     row, prefix = beam[i], tree[beam[i].prefix]
-    return _logadd(row.next_blank, row.next_token) + prefix.earned + lookahead[prefix.node]
+    total: float = _logadd(row.next_blank, row.next_token) + prefix.earned + lookahead[prefix.node]
+    return total
 
 
 @compiled
@@ -311,7 +313,7 @@ def _go_on(
 @compiled
 def _child(tree: np.ndarray, parent: int, token: int, label: int, node: int) -> int:
     """The number of the prefix that goes on from its parent in this way; NONE: it has none yet."""
-    known = tree[parent].child
+    known: int = tree[parent].child
     while known != NONE and (tree[known].token != token or tree[known].label != label or tree[known].node != node):
         known = tree[known].sibling
     return known

@@ -59,7 +59,8 @@ def checked(weights: Sequence[float] | Array, count: int) -> Array:
     values = np.asarray(weights, float)
     if len(values) != count or not (values >= 0).all() or not values.sum() > 0:
         raise ConfigError(f"weights: found {values.tolist()}, wanted {count} numbers of 0 or more, one for each model")
-    return values / values.sum()
+    total: Array = values / values.sum()
+    return total
 
 
 def interpolate(models: Sequence[NGramModel], weights: Sequence[float] | Array) -> NGramModel:

@@ -115,7 +115,7 @@ class RecurrentLM(nn.Module):
 
     def log_probs_of(self, sentences: Tensor, num_targets: Tensor) -> Tensor:
         """The log-probability of each sentence as `frame_sentences` makes them: (B, U + 2), (B,) -> (B,) float64."""
-        log_probs, _ = self(sentences[:, :-1])
+        log_probs: Tensor = self(sentences[:, :-1])[0]
         targets = log_probs.gather(2, sentences[:, 1:, None])[:, :, 0]
         return targets.double().masked_fill(~frame_mask(num_targets, targets.shape[1]), 0.0).sum(dim=1)
 

@@ -72,7 +72,8 @@ class CTCModel(nn.Module):
 
     def log_probs(self, encoded: Tensor) -> Tensor:
         """What the head says of a layer's output: (B, T', D) -> (B, T', V) float32."""
-        return self.head(encoded).float().log_softmax(dim=-1)
+        scores: Tensor = self.head(encoded)
+        return scores.float().log_softmax(dim=-1)
 
     def save(self, folder: Path | str, card: str = "", dtype: torch.dtype = torch.float32) -> None:
         """Write the model folder; `card` becomes its README.md. dtype: what the weights are stored in."""

@@ -100,7 +100,8 @@ def network_graph(model: CTCModel) -> Any:
 
 def features_graph(model: CTCModel) -> Any:
     """waveforms -> features as an onnx.ModelProto."""
-    from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
+    # Documented, but not in torch.onnx's __all__.
+    from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic  # type: ignore[attr-defined]
 
     samples = model.config.features.shift_samples * 40
     example = (torch.randn(2, samples), torch.tensor([samples, samples // 2]))

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr.errors import ModelError, TextError
 from asr.text.tokenizer import BLANK, Tokenizer, read_tokens
@@ -72,7 +72,7 @@ class SubwordTokenizer(Tokenizer):
         return cls([BLANK, *pieces], unknown, model.getvalue())
 
     @classmethod
-    def load(cls, folder: Path, settings: dict) -> "SubwordTokenizer":
+    def load(cls, folder: Path, settings: dict[str, Any]) -> "SubwordTokenizer":
         return cls(read_tokens(folder), model=folder / FILE, **settings)
 
     @cached_property
@@ -103,7 +103,8 @@ class SubwordTokenizer(Tokenizer):
             ) from error
 
     def encode(self, text: str) -> list[int]:
-        return self.processor.encode(self._spelt(text, self._alphabet))
+        ids: list[int] = self.processor.encode(self._spelt(text, self._alphabet))
+        return ids
 
     def words(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
         found: list[tuple[str, int, int]] = []

@@ -38,7 +38,7 @@ class RunProgressBar(TQDMProgressBar):
             clock, before = self._started
             passed = max(time.perf_counter() - clock, 1e-9)
             rate = (_trained(pl_module) - before) / passed * trainer.world_size
-            shown[pl_module.rate] = f"{rate:.0f}"  # type: ignore[index, assignment]
+            shown[pl_module.rate] = f"{rate:.0f}"  # type: ignore[index]
         return shown
 
 

@@ -59,7 +59,8 @@ def log_prior(trigram: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
 
 def log_partition(log_probs: Tensor, num_frames: Tensor, trigram: Tensor) -> Tensor:
     """ln Z of each utterance: log_probs (B, T, V), num_frames (B,), trigram (V, V, V) -> (B,)."""
-    return _LogPartition.apply(log_probs, num_frames, trigram)
+    log_z: Tensor = _LogPartition.apply(log_probs, num_frames, trigram)  # type: ignore[no-untyped-call]
+    return log_z
 
 
 class _LogPartition(torch.autograd.Function):

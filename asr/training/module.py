@@ -170,11 +170,11 @@ class SpeechModule(RunModule):
         """
         views = len(log_probs) // len(batch.ids)
         rows = log_probs, num_frames, batch.tokens.repeat(views, 1), batch.num_tokens.repeat(views)
-        losses = ctc_losses(*rows)
+        losses: Tensor = ctc_losses(*rows)
         if crf:
             assert self.trigram is not None
             losses = losses + crf * crf_terms(*rows, self.trigram)
-        return losses.unflatten(0, (views, -1)).mean(dim=0)
+        return losses.reshape(views, -1).mean(dim=0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         log_probs, num_frames = self.model(batch.waveforms, batch.num_samples)

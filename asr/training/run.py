@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
@@ -321,7 +322,7 @@ def build_trainer(recipe: RunConfig, metric: str = "valid_wer") -> pl.Trainer:
             **settings, logger=loggers, callbacks=callbacks, default_root_dir=folder,
             use_distributed_sampler=False, enable_model_summary=False,
         )  # fmt: skip
-    except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
+    except (TypeError, ValueError, MisconfigurationException) as error:
         raise ConfigError(f"trainer: {error}") from error
 
 
@@ -357,7 +358,7 @@ class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used like the co
         ".*your dataloader is not resumable.*",  # BucketBatchSampler's `position` resumes it exactly
     )
 
-    def __enter__(self) -> None:  # type: ignore[override]
+    def __enter__(self) -> None:
         super().__enter__()
         for message in self.MESSAGES:
             warnings.filterwarnings("ignore", message)
