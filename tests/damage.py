@@ -2,53 +2,169 @@
 
 import io
 import random
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from asr.audio.ffmpeg_program import has_ffmpeg
+
+LIBSNDFILE = {  # ending: format and coding
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "ogg": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "aiff": ("AIFF", "PCM_16"),
+    "au": ("AU", "PCM_16"),
+    "w64": ("W64", "PCM_16"),
+    "caf": ("CAF", "PCM_16"),
+    "sph": ("NIST", "PCM_16"),
+    "ima.wav": ("WAV", "IMA_ADPCM"),
+    "float.wav": ("WAV", "FLOAT"),
+}
+FFMPEG = {  # ending: options
+    "m4a": ["-c:a", "aac"],
+    "mp4": ["-c:a", "aac", "-movflags", "faststart"],
+    "webm": ["-c:a", "libopus"],
+    "mkv": ["-c:a", "aac"],
+    "wma": [],
+    "aac": ["-c:a", "aac"],
+    "mts": ["-c:a", "aac"],
+    "ac3": [],
+    "mp2": ["-ar", "16000"],
+}
+
+
+def whole(folder: Path, waveform: np.ndarray, rate: int) -> list[Path]:
+    """The waveform in every format at hand."""
+    paths = []
+    for ending, (form, coding) in LIBSNDFILE.items():
+        paths.append(folder / f"whole.{ending}")
+        soundfile.write(paths[-1], waveform, rate, format=form, subtype=coding)
+    for ending, options in FFMPEG.items() if has_ffmpeg() else ():
+        paths.append(folder / f"whole.{ending}")
+        command = ["ffmpeg", "-v", "error", "-y", "-i", str(folder / "whole.wav"), *options, str(paths[-1])]
+        subprocess.run(command, check=True)
+    return paths
+
 
 def damaged(folder: Path, waveform: np.ndarray, rate: int, count: int, seed: int = 0) -> list[Path]:
     """Write `count` files that cannot be read, or at least not as they were meant; every name begins with "bad"."""
     rng = random.Random(seed)
+    sources = {}
+    for path in whole(folder, waveform, rate):
+        sources[path.name.removeprefix("whole.")] = path.read_bytes()
+        path.unlink()
     paths = []
     for i in range(count):
-        ending = rng.choice(["wav", "flac", "ogg", "mp3"])
-        buffer = io.BytesIO()
-        soundfile.write(buffer, waveform, rate, format=ending.upper())
-        data = bytearray(buffer.getvalue())
-        kind = KINDS[i % len(KINDS)]
-        path = folder / f"bad{i:03}-{kind}.{ending}"
-        if kind == "truncated":
-            data = data[: rng.randrange(1, len(data))]
-        elif kind == "random":
-            data = bytearray(rng.randbytes(rng.randrange(1, 5000)))
-        elif kind == "extension":
-            path = path.with_suffix(rng.choice([".wav", ".m4a", ".sph", ".au", ".webm", ".opus", ".mp4"]))
-            data = bytearray(b"These are words, not sounds.\n" * rng.randrange(1, 100))
-        elif kind == "empty":
-            data = bytearray()
-        elif kind == "header":
-            path = path.with_suffix(".wav")
-            data = bytearray(b"RIFF\xf0\xff\xff\x7fWAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0")
-            data += b"data" + rng.choice([b"\xf0\xff\xff\x7f", b"\xff\xff\xff\xff", b"\0\0\0\x40"]) + b"\0\1" * 99
-        elif kind == "flipped":
-            for _ in range(20):
-                data[rng.randrange(min(200, len(data)))] = rng.randrange(256)
-        else:
-            path = path.with_suffix(".wav")
-            buffer = io.BytesIO()
-            if kind == "nan":
-                soundfile.write(buffer, np.where(np.arange(len(waveform)) == 77, np.nan, waveform), rate,
-                                format="WAV", subtype="FLOAT")  # fmt: skip
-            elif kind == "sample":
-                soundfile.write(buffer, np.ones(1), rate, format="WAV")
-            else:
-                soundfile.write(buffer, np.zeros((96_000, 8)), 96_000, format="WAV")
-            data = bytearray(buffer.getvalue())
-        path.write_bytes(data)
-        paths.append(path)
+        kind = list(KINDS)[i % len(KINDS)]
+        ending = rng.choice(list(sources))
+        data = bytearray(sources[ending])
+        made = KINDS[kind](rng, data, waveform, rate)
+        ending, data = made if isinstance(made, tuple) else (ending, data if made is None else made)
+        paths.append(folder / f"bad{i:03}-{kind}.{ending}")
+        paths[-1].write_bytes(data)
     return paths
 
 
-KINDS = ("truncated", "random", "extension", "empty", "header", "flipped", "nan", "sample", "channels")
+Made = bytes | bytearray | tuple[str, bytes | bytearray] | None
+"""The bytes, or an ending and the bytes; None: they were changed in place."""
+
+
+def _truncated(rng: random.Random, data: bytearray, *_: object) -> Made:
+    return data[: rng.randrange(1, len(data))]
+
+
+def _removed(rng: random.Random, data: bytearray, *_: object) -> Made:
+    first = rng.randrange(len(data))
+    return data[:first] + data[first + rng.randrange(1, 3000) :]
+
+
+def _inserted(rng: random.Random, data: bytearray, *_: object) -> Made:
+    first = rng.randrange(len(data))
+    return data[:first] + rng.randbytes(rng.randrange(1, 3000)) + data[first:]
+
+
+def _overwritten(rng: random.Random, data: bytearray, *_: object) -> Made:
+    first, length = rng.randrange(len(data)), rng.choice([1, 30, 300, 3000])
+    data[first : first + length] = rng.choice([bytes, rng.randbytes])(min(length, len(data) - first))
+    return None
+
+
+def _behind(rng: random.Random, data: bytearray, *_: object) -> Made:
+    tails = [b"<html><body>404</body></html>" * 30, b"TAG" + bytes(125), bytes(5000), rng.randbytes(2000), bytes(data)]
+    return data + rng.choice(tails)
+
+
+def _before(rng: random.Random, data: bytearray, *_: object) -> Made:
+    return rng.choice([b"ID3\x04\0\0\0\0\x01\x0a", b"HTTP/1.1 200 OK\r\n\r\n", rng.randbytes(500)]) + data
+
+
+def _random(rng: random.Random, *_: object) -> Made:
+    return rng.randbytes(rng.randrange(1, 5000))
+
+
+def _extension(rng: random.Random, *_: object) -> Made:
+    ending = rng.choice(["wav", "m4a", "sph", "au", "webm", "opus", "mp4"])
+    return ending, b"These are words, not sounds.\n" * rng.randrange(1, 100)
+
+
+def _empty(*_: object) -> Made:
+    return b""
+
+
+def _header(rng: random.Random, *_: object) -> Made:
+    data = b"RIFF\xf0\xff\xff\x7fWAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0"
+    sizes = [b"\xf0\xff\xff\x7f", b"\xff\xff\xff\xff", b"\0\0\0\x40", bytes(4), b"\0\x94\x35\x77", b"\x01\0\0\0"]
+    return "wav", data + b"data" + rng.choice(sizes) + b"\0\1" * 99
+
+
+def _flipped(rng: random.Random, data: bytearray, *_: object) -> Made:
+    for _ in range(20):
+        data[rng.randrange(min(200, len(data)))] = rng.randrange(256)
+    return None
+
+
+def _sparks(rng: random.Random, data: bytearray, *_: object) -> Made:
+    for _ in range(len(data) // 500):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    return None
+
+
+def _playlist(rng: random.Random, *_: object) -> Made:
+    lists = ["#EXTM3U\n#EXTINF:6,\n/etc/passwd\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile '/etc/passwd'\n"]
+    return rng.choice(["wav", "m4a", "mp3"]), rng.choice(lists).encode()
+
+
+def _sound(coding: str, make: Callable[[np.ndarray], np.ndarray], rate: int | None = None) -> Callable[..., Made]:
+    def made(rng: random.Random, data: bytearray, waveform: np.ndarray, own_rate: int) -> Made:
+        buffer = io.BytesIO()
+        soundfile.write(buffer, make(waveform), rate or own_rate, format="WAV", subtype=coding)
+        return "wav", buffer.getvalue()
+
+    return made
+
+
+KINDS: dict[str, Callable[..., Made]] = {
+    "truncated": _truncated,
+    "removed": _removed,
+    "inserted": _inserted,
+    "overwritten": _overwritten,
+    "behind": _behind,
+    "before": _before,
+    "random": _random,
+    "extension": _extension,
+    "empty": _empty,
+    "header": _header,
+    "flipped": _flipped,
+    "sparks": _sparks,
+    "playlist": _playlist,
+    "nan": _sound("FLOAT", lambda waveform: np.where(np.arange(len(waveform)) == 77, np.nan, waveform)),
+    "huge": _sound("FLOAT", lambda waveform: np.where(np.arange(len(waveform)) == 77, 1e38, waveform)),
+    "sample": _sound("PCM_16", lambda waveform: np.ones(1)),
+    "channels": _sound("PCM_16", lambda waveform: np.zeros((96_000, 8)), 96_000),
+    "opposite": _sound("PCM_16", lambda waveform: np.stack([waveform, -waveform], axis=1)),
+}

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,85 @@ def test_a_killed_job_goes_on_where_it_was(model: str, inside: Path, capsys: pyt
     assert f"{written} were there already, 0 failed" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert outputs("out") == {f"file{i:02}.txt": "ABCDEFGHIJ"[i % 10] * (1 + i // 10) + "\n" for i in range(count)}
+
+
+def test_what_is_lost_is_told_and_strict_refuses(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    data = Path("in/a.wav").read_bytes()
+    Path("in/a.wav").write_bytes(data[:-400])
+    assert main(["transcribe", "in/a.wav", "in/x/b.flac", "--model", model]) == 0
+    out, err = capsys.readouterr()
+    assert out == "in/a.wav\tBAD\nin/x/b.flac\tFACE\n"
+    assert err == "asr transcribe: warning: in/a.wav: truncated: the header says 0.56 s, 0.54 s are there\n"
+    words = ["transcribe", "in/a.wav", "in/x/b.flac", "--model", model, "--strict", "--output-dir", "out"]
+    assert main(words) == 1
+    assert "asr transcribe: in/a.wav: truncated" in capsys.readouterr().err
+    assert outputs("out") == {"x/b.txt": "FACE\n"}
+    assert main([*words[:-3], "--output-dir", "out", "--format", "json"]) == 0
+    assert json.loads(Path("out/a.json").read_text(encoding="utf-8"))["warnings"] == [
+        "truncated: the header says 0.56 s, 0.54 s are there"
+    ]
+
+
+def test_a_track_that_is_not_there(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["transcribe", "in/a.wav", "--model", model, "--track", "0"]) == 0
+    assert main(["transcribe", "in/a.wav", "--model", model, "--track", "1"]) == 1
+    assert "in/a.wav: has 1 sound track(s), no track 1 (the first is 0)" in capsys.readouterr().err
+
+
+def feed(pipe: str, data: bytes) -> threading.Thread:
+    """Write into a named pipe as soon as somebody reads it."""
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: Path(pipe).write_bytes(data))
+    writer.start()
+    return writer
+
+
+@pytest.mark.parametrize("options", [[], ["--channels", "separate"]])
+def test_named_pipes(model: str, inside: Path, capsys: pytest.CaptureFixture, options: list[str]) -> None:
+    writer = feed("pipe.wav", Path("in/a.wav").read_bytes())
+    assert main(["transcribe", "in/x/b.flac", "pipe.wav", "--model", model, *options]) == 0
+    writer.join()
+    channel = " [channel 0]" if options else ""
+    assert capsys.readouterr().out == f"in/x/b.flac{channel}\tFACE\npipe.wav{channel}\tBAD\n"
+
+
+def test_what_a_shell_calls_a_file(model: str, inside: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    words = [sys.executable, "-m", "asr", "transcribe", "/dev/stdin", "--model", model, "--output-dir", "out"]
+    done = subprocess.run(words, input=Path("in/a.wav").read_bytes(), env=environment, check=False)
+    assert done.returncode == 0
+    assert outputs("out") == {"stdin.txt": "BAD\n"}
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    os.mkfifo("in/x/pipe.wav")
+    assert main(["transcribe", "in/x", "--model", model]) == 1
+    out, err = capsys.readouterr()
+    assert out == "in/x/a.wav\tCAB\nin/x/b.flac\tFACE\n"
+    assert "in/x/pipe.wav: a pipe or device, not a file" in err
+
+
+def test_names_that_are_not_utf8(model: str, inside: Path, capfdbinary: pytest.CaptureFixture) -> None:
+    name = os.fsdecode(b"in/M\xfcller.wav")
+    Path("in/a.wav").rename(name)
+    assert main(["transcribe", name, "--model", model, "--output-dir", "out", "--format", "all"]) == 0
+    assert {os.fsencode(path) for path in os.listdir("out")} == {
+        b"M\xfcller." + ending for ending in (b"txt", b"json", b"srt", b"vtt", b"tsv", b"ctm")
+    }
+    assert json.loads(Path("out", os.fsdecode(b"M\xfcller.json")).read_text(encoding="utf-8"))["name"] == "M\ufffdller"
+
+
+def test_long_names_end_nothing(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    for length in (246, 251):
+        soundfile.write(f"in/x/{'n' * length}.wav", say("JADE"), RATE)
+    assert main(["transcribe", "in/x", "--model", model, "--output-dir", "out", "--format", "json"]) == 1
+    assert set(outputs("out")) == {"a.json", "b.json", f"{'n' * 246}.json"}
+    assert f"{'n' * 251}.json cannot be written: the name is too long" in capsys.readouterr().err
+
+
+def test_one_file_by_two_names_is_read_once(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["transcribe", "./in/a.wav", "in/a.wav", str(inside / "in/a.wav"), "--model", model]) == 0
+    assert capsys.readouterr().out == "./in/a.wav\tBAD\n"
 
 
 def test_damaged_files_stop_nothing(model: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

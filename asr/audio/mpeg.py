@@ -136,7 +136,7 @@ def is_likely(file: BinaryIO) -> bool:
 
 
 def parts(file: BinaryIO) -> tuple[list[Part], list[Notice]] | None:
-    """The runs of frames of an MP3 file; None where there are none, as in those whose frames tell no length."""
+    """The runs of frames of an MP3 file; None where there are none, or frames of another kind or without a length."""
     recordings, notices = _recordings(_Scanner(file))
     found = [
         Part(
@@ -149,7 +149,9 @@ def parts(file: BinaryIO) -> tuple[list[Part], list[Notice]] | None:
         for recording in recordings
         for run in recording.runs
     ]
-    return (found, notices) if found else None
+    if not found or any(part.header.kind[1] != 3 for part in found):
+        return None  # layers I and II have no tag that tells libmpg123 how many frames follow
+    return found, notices
 
 
 def _recordings(scanner: "_Scanner") -> tuple[list[Recording], list[Notice]]:

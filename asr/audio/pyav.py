@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asr.audio.ffmpeg import DAMAGE, FORMATS, Track, announced_seconds
+from asr.audio.pieces import Pieces, size_of
 from asr.audio.reader import Chunk, Notice, Placer, Report, check_header, choose_track
 from asr.errors import AudioError
 
@@ -28,6 +29,8 @@ class AvReader:
             tracks = [_track(container, stream, self.zero) for stream in container.streams.audio]
             self.number, self.notices = choose_track(name, tracks, track)
         chosen = tracks[self.number]
+        if not chosen.rate:
+            raise AudioError(f"{name}: its sound is in a coding that FFmpeg does not know, or damaged")
         check_header(name, chosen.rate, chosen.channels)
         self.sample_rate, self.num_channels = chosen.rate, chosen.channels
         self.num_samples = None if chosen.seconds is None else round(chosen.seconds * chosen.rate)
@@ -35,11 +38,12 @@ class AvReader:
     def _open(self) -> "av.container.InputContainer":
         import av
 
-        self.file.seek(0)
+        # Damage makes FFmpeg ask for places before the beginning; a plain file raises an error there.
+        file = Pieces(self.file, [(0, size_of(self.file))])
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
         try:
             with _errors():
-                return av.open(self.file, "r", options=options, metadata_errors="replace")
+                return av.open(file, "r", options=options, metadata_errors="replace")
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", error)
             raise AudioError(f"{self.name}: not audio, or damaged: {reason}") from error
@@ -56,18 +60,21 @@ class AvReader:
                 stamp = round((float(frame.pts * frame.time_base) - self.zero) * self.sample_rate)
             place = placer.put(stamp, frame.samples, damaged, report)
             damaged = False
-            yield place, frame.to_ndarray().T
+            yield place, frame.to_ndarray().reshape(-1, self.num_channels)
         if damaged:
             placer.put(None, 0, True, report)
 
     def _frames(self) -> "Iterator[av.AudioFrame | None]":
-        """The frames as planar float32 of one rate; None for what cannot be decoded."""
+        """The frames as float32 of one rate; None for what cannot be decoded.
+
+        Packed, not planar: PyAV looks for more planes than there are, and crashes, where there are eight or more.
+        """
         import av
 
-        shape: Any = None
+        shape: Any = None  # of the frame before
         with self._open() as container:
             stream = container.streams.audio[self.number]
-            packets = container.demux(stream)
+            packets, own_layout = container.demux(stream), stream.layout
             ended = False
             while not ended:
                 frames = []
@@ -85,9 +92,12 @@ class AvReader:
                     if shape != (frame.format.name, frame.layout.name, frame.rate):
                         # Rate and channels may change on the way, in television for example.
                         shape = (frame.format.name, frame.layout.name, frame.rate)
-                        layout = frame.layout if frame.layout.nb_channels == self.num_channels else stream.layout
-                        resampler = av.AudioResampler("fltp", layout, self.sample_rate)
-                    yield from resampler.resample(frame)
+                        layout = frame.layout if frame.layout.nb_channels == self.num_channels else own_layout
+                        resampler = av.AudioResampler("flt", layout, self.sample_rate)
+                    try:
+                        yield from resampler.resample(frame)
+                    except (av.FFmpegError, ValueError):  # channels that damage has made
+                        yield None
 
 
 @contextmanager
@@ -113,8 +123,8 @@ def _track(container: "av.container.InputContainer", stream: Any, zero: float) -
     return Track(
         default=bool(stream.disposition & av.stream.Disposition.default),
         title=" ".join(filter(None, [tags.get("LANGUAGE"), tags.get("TITLE")])),
-        rate=stream.rate or 0,
-        channels=stream.channels or 0,
+        rate=stream.rate if stream.codec_context else 0,
+        channels=stream.channels if stream.codec_context else 0,
         seconds=announced_seconds(
             container.format.name, late, own, tags.get("DURATION"), whole, len(container.streams)
         ),

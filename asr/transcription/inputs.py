@@ -16,7 +16,21 @@ from asr.data import manifest
 from asr.data.corpora.base import AUDIO_ENDINGS
 from asr.errors import AudioError, ConfigError
 
-ENDINGS = {*AUDIO_ENDINGS, ".mkv", ".mov", ".wma", ".amr", ".caf", ".w64", ".rf64", ".m4b", ".3gp"} - {".raw"}
+ENDINGS = {
+    *AUDIO_ENDINGS,
+    ".mkv",
+    ".mov",
+    ".wma",
+    ".amr",
+    ".caf",
+    ".w64",
+    ".rf64",
+    ".m4b",
+    ".3gp",
+    ".mp2",
+    ".ac3",
+    ".mts",
+} - {".raw"}
 MANIFESTS = {".jsonl", ".json"}
 STDIN = "-"
 
