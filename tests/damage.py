@@ -64,9 +64,9 @@ def damaged(folder: Path, waveform: np.ndarray, rate: int, count: int, seed: int
         ending = rng.choice(list(sources))
         data = bytearray(sources[ending])
         made = KINDS[kind](rng, data, waveform, rate)
-        ending, data = made if isinstance(made, tuple) else (ending, data if made is None else made)
+        ending, content = made if isinstance(made, tuple) else (ending, data if made is None else made)
         paths.append(folder / f"bad{i:03}-{kind}.{ending}")
-        paths[-1].write_bytes(data)
+        paths[-1].write_bytes(content)
     return paths
 
 
@@ -90,7 +90,8 @@ def _inserted(rng: random.Random, data: bytearray, *_: object) -> Made:
 
 def _overwritten(rng: random.Random, data: bytearray, *_: object) -> Made:
     first, length = rng.randrange(len(data)), rng.choice([1, 30, 300, 3000])
-    data[first : first + length] = rng.choice([bytes, rng.randbytes])(min(length, len(data) - first))
+    length = min(length, len(data) - first)
+    data[first : first + length] = rng.choice([bytes(length), rng.randbytes(length)])
     return None
 
 
@@ -123,13 +124,13 @@ def _header(rng: random.Random, *_: object) -> Made:
 
 
 def _flipped(rng: random.Random, data: bytearray, *_: object) -> Made:
-    for _ in range(20):
+    for _spot in range(20):
         data[rng.randrange(min(200, len(data)))] = rng.randrange(256)
     return None
 
 
 def _sparks(rng: random.Random, data: bytearray, *_: object) -> Made:
-    for _ in range(len(data) // 500):
+    for _spot in range(len(data) // 500):
         data[rng.randrange(len(data))] = rng.randrange(256)
     return None
 

@@ -118,6 +118,15 @@ def test_wav_is_read_whatever_length_its_header_says(wav: Path, size: int) -> No
         load_audio(path)
 
 
+@pytest.mark.parametrize("size", [0, 1_000, 2_000_000_000, 0xFFFFFFFF])
+def test_au_is_read_whatever_length_its_header_says(tmp_path: Path, size: int) -> None:
+    whole = write(tmp_path / "a.au")
+    path = changed(whole, lambda data: data.__setitem__(slice(8, 12), size.to_bytes(4, "big")))
+    waveform, notices = read(path)
+    np.testing.assert_array_equal(waveform, load_audio(whole)[0])
+    assert len(notices) == (size in (1_000, 2_000_000_000))
+
+
 def test_wav_with_a_chunk_after_an_odd_length_is_left_alone(wav: Path) -> None:
     data = wav.read_bytes()
     head, samples = bytearray(data[:44]), data[44:]

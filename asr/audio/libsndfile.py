@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import soundfile
@@ -161,9 +161,25 @@ class LibsndfileReader:
                 return found
         if read_at(file, after_id3(read_at(file, 0, 10)), 4) == b"fLaC":
             return self._flac(file)
-        with _open(file) as sound:
+        pieces = self._au(file)
+        with _open(file, pieces) as sound:
             self._check(file, sound)
-        return [self._whole(file)]
+        return [self._whole(file, pieces)]
+
+    def _au(self, file: BinaryIO) -> list[Piece] | None:
+        """An AU file whose header says another length than it has, with one that says "until the end"."""
+        head, size = read_at(file, 0, 24), size_of(file)
+        if len(head) < 24 or head[:4] not in (b".snd", b"dns."):
+            return None
+        order: Literal["little", "big"] = "big" if head[:4] == b".snd" else "little"
+        first, claimed = int.from_bytes(head[4:8], order), int.from_bytes(head[8:12], order)
+        there = size - first
+        if claimed in (there, 0xFFFFFFFF) or there <= 0:
+            return None
+        if 0 < claimed < riff.UNKNOWN_SIZE and abs(claimed - there) > riff.HEADER_SIZE:
+            verb = "truncated" if claimed > there else "damaged header"
+            self.notices.append(Notice(f"{verb}: the header says {claimed} bytes, {there} are there"))
+        return [head[:8] + b"\xff\xff\xff\xff", (12, size)]
 
     def _whole(self, file: BinaryIO, pieces: list[Piece] | None = None, start: float = 0.0) -> Segment:
         def open(sample: int) -> tuple[_File, int]:
