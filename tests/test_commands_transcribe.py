@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,19 @@ def test_long_names_end_nothing(model: str, inside: Path, capsys: pytest.Capture
 def test_one_file_by_two_names_is_read_once(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["transcribe", "./in/a.wav", "in/a.wav", str(inside / "in/a.wav"), "--model", model]) == 0
     assert capsys.readouterr().out == "./in/a.wav\tBAD\n"
+
+
+def test_a_terminated_job_leaves_no_spool(model: str, tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    code = "import sys\nfrom asr.cli import main\nmain(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "transcribe", "-", "--model", model]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(tmp_path / "spool")}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as job:  # it waits for more
+        while not list((tmp_path / "spool").glob("asr-spool-*/files/*")) and job.poll() is None:
+            time.sleep(0.1)
+        job.terminate()
+        assert job.wait(60) == 128 + signal.SIGTERM
+    assert not list((tmp_path / "spool").glob("asr-spool-*"))
 
 
 def test_damaged_files_stop_nothing(model: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

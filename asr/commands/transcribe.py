@@ -20,12 +20,14 @@ not word by word: the network is bidirectional, it needs an utterance's end to r
 """
 
 import argparse
+import contextlib
 import errno
 import math
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -87,8 +89,6 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None and args.threads < 1:
         raise ConfigError(f"--threads: found {args.threads}, wanted at least 1")
     options.check_output("--output-dir", args.output_dir, folder=True)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what is spooled goes too
     recogniser = _load(args)
     return _listen(recogniser, args) if live else _transcribe(recogniser, formats, args)
 
@@ -128,7 +128,7 @@ def _transcribe(recogniser: "Recogniser", formats: list[str], args: argparse.Nam
     from asr.transcription.batch import transcribe_all
     from asr.transcription.inputs import find
 
-    with spool() as folder:
+    with _ended_by_term(), spool() as folder:
         recordings, failures = find(args.paths, args.channels or args.channel, folder, args.track)
         found = len(recordings)
         if args.output_dir and not args.overwrite:
@@ -154,6 +154,19 @@ def _transcribe(recogniser: "Recogniser", formats: list[str], args: argparse.Nam
     if args.output_dir:
         print(f"{progress.summary()}; {there} were there already, {len(failures)} failed", file=sys.stderr)
     return 1 if failures else 0
+
+
+@contextlib.contextmanager
+def _ended_by_term() -> Iterator[None]:
+    """SIGTERM ends the command as an exception does, so that what it has spooled goes too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _output(folder: str, recording: "Recording", ending: str) -> Path:
