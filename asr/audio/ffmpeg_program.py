@@ -71,7 +71,8 @@ class FfmpegReader:
         ) as process:
             assert process.stdout and process.stderr
             # What it says of each frame comes on standard error, before the frame itself on standard output.
-            threading.Thread(target=_read_log, args=(process.stderr, frames), daemon=True).start()
+            listener = threading.Thread(target=_read_log, args=(process.stderr, frames), daemon=True)
+            listener.start()
             last = b""
             try:
                 while (frame := frames.get()) is not None:
@@ -91,9 +92,11 @@ class FfmpegReader:
                     place = placer.put(stamp, len(block), damaged, report)
                     damaged, none = False, none and not len(block)
                     yield place, block
-            except GeneratorExit:  # nobody wants the rest
+            except BaseException:  # GeneratorExit too: nobody wants the rest
                 process.kill()
                 raise
+            finally:
+                listener.join()  # its pipe must not be closed beneath it
         if none and last:
             raise AudioError(f"{self.name}: damaged audio: {last.decode(errors='replace').strip()}")
         if damaged:
