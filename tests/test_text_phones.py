@@ -207,6 +207,11 @@ def test_words_are_guessed() -> None:
         "THIS": [("DH", "IH", "S")],
         "BOTTLE": [("B", "AA", "T", "AH", "L")],
     }
+    assert guess(["UTRECHT", "CROISSANT", "JALAPENO"]) == {  # sounds that English words have from other languages
+        "UTRECHT": [("Y", "UW", "T", "R", "EH", "HH", "T")],
+        "CROISSANT": [("K", "W", "AA", "S", "AA", "N")],
+        "JALAPENO": [("HH", "AA", "L", "AH", "P", "EY", "N", "Y", "OW")],
+    }
     assert guess(["'"]) == {} == guess([])
 
 
