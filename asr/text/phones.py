@@ -194,9 +194,9 @@ ESPEAK = {
     "ɐ": "AH", "ɚ": "ER", "ɜː": "ER", "aɪ": "AY", "aʊ": "AW", "ɔɪ": "OY", "əl": "AH L", "n̩": "AH N", "iə": "IY AH",
     "aɪɚ": "AY ER", "aɪə": "AY AH", "ɑːɹ": "AA R", "ɔːɹ": "AO R", "oːɹ": "AO R", "ɛɹ": "EH R", "ɪɹ": "IH R",
     "ʊɹ": "UH R", "p": "P", "b": "B", "t": "T", "ɾ": "T", "ʔ": "T", "d": "D", "tʃ": "CH", "dʒ": "JH", "k": "K",
-    "x": "K", "ç": "HH", "ɡ": "G", "f": "F", "v": "V", "θ": "TH", "ð": "DH", "s": "S", "z": "Z", "ʃ": "SH", "ʒ": "ZH", "h": "HH",
-    "m": "M", "n": "N", "nʲ": "N Y", "ŋ": "NG", "l": "L", "ɬ": "L", "ɹ": "R", "r": "R", "w": "W",
-    "j": "Y", "e": "EH", "ɑ̃": "AA N", "ɔ̃": "AO N",  # in words that English has from others: UTRECHT, ENSEMBLE, BONBON
+    "x": "K", "ɡ": "G", "f": "F", "v": "V", "θ": "TH", "ð": "DH", "s": "S", "z": "Z", "ʃ": "SH", "ʒ": "ZH", "h": "HH",
+    "m": "M", "n": "N", "ŋ": "NG", "l": "L", "ɬ": "L", "ɹ": "R", "r": "R", "w": "W", "j": "Y",
+    "e": "EH", "ç": "HH", "nʲ": "N Y", "ɑ̃": "AA N", "ɔ̃": "AO N",  # in words from other languages: UTRECHT
 }  # fmt: skip
 
 
