@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.decoders import search, viterbi
+from asr.decoders import Hypothesis, search, viterbi
 from asr.decoders.beam import BeamDecoder
 from asr.decoders.hotwords import build_automaton, parse_hotwords, read_hotwords
 from asr.decoders.prefix_beam import prefix_beam_search
@@ -287,6 +287,41 @@ def test_a_beam_can_be_narrowed_and_not_widened() -> None:
     wide, narrow = (BeamDecoder(LETTERS, 1.0, beam_size=size, n_best=99, threads=1) for size in (64, 2))
     assert decode(wide.narrowed(2), log_probs) == decode(narrow, log_probs) != decode(wide, log_probs)
     assert decode(wide.narrowed(99), log_probs) == decode(wide, log_probs)
+
+
+def test_confidences_are_fitted_over_posterior_and_what_was_heard() -> None:
+    log_probs = random_log_probs(12, 5, np.random.default_rng(8))
+    options: Any = {"lm": LanguageModel.of(language_model(SENTENCES)), "unknown_score": None, "threads": 1}
+
+    def best(**more: Any) -> Hypothesis:
+        decoder = BeamDecoder(LETTERS, 0.04, **options, **more)
+        return decoder(torch.from_numpy(log_probs)[None], torch.tensor([len(log_probs)]))[0][0]
+
+    plain = best()
+    odds, heard = np.array(plain.evidence).T
+    assert 1 / (1 + np.exp(-odds)) == pytest.approx([min(word.confidence, 1 - 1e-4) for word in plain.words])
+    tokens = [
+        list(log_probs[first:stop, t].tolist()) for t, (first, stop) in zip(plain.tokens, plain.spans, strict=True)
+    ]
+    peaks = [max(values) for token, values in zip(plain.tokens, tokens, strict=True) if token != LETTERS.ids[" "]]
+    assert heard.sum() < 0 and (len(plain.words) > 1 or heard[0] == pytest.approx(np.mean(peaks)))
+    fitted = best(confidence_weights=(0.5, 0.25, 1.0))
+    assert (fitted.text, fitted.score) == (plain.text, plain.score)
+    assert [word.confidence for word in fitted.words] == pytest.approx(
+        1 / (1 + np.exp(-(0.5 * odds + 0.25 * heard + 1)))
+    )
+
+
+def test_nothing_is_found_where_the_search_is_unsure() -> None:
+    log_probs = torch.from_numpy(random_log_probs(12, 5, np.random.default_rng(8)))[None]
+    plain = BeamDecoder(LETTERS, 0.04, n_best=3)
+    sure = plain(log_probs, torch.tensor([12]))[0][0].confidence
+    assert 0 < sure < 1
+    for gate, found in ((sure - 0.01, True), (sure + 0.01, False)):
+        decoder = BeamDecoder(LETTERS, 0.04, n_best=3, min_confidence=gate)
+        listed = decoder(log_probs, torch.tensor([12]))[0]
+        assert (len(listed), bool(listed[0].text), bool(listed[0].words)) == ((3 if found else 1), found, found)
+        assert decoder.narrowed(2)(log_probs, torch.tensor([12]))[0][0].text  # scores are compared there
 
 
 def test_the_prior_is_taken_off_each_token() -> None:

@@ -59,7 +59,7 @@ def test_tables_add_up(result: Evaluation) -> None:
 def test_calibration_is_the_share_of_right_words(result: Evaluation) -> None:
     table = calibration(result)
     assert table.rows == [("0.5-0.6", "0.550", "0.500", "2"), ("0.9-1.0", "0.950", "0.875", "8")]
-    assert table.note == "expected calibration error 0.070"
+    assert table.note == "expected calibration error 0.070; finding wrong words: area under the ROC curve 0.688"
 
 
 def test_words_outside_the_vocabulary_are_counted(result: Evaluation) -> None:

@@ -72,7 +72,7 @@ def test_tuning_is_no_worse_than_where_it_began(
     assert main([*command, "--dry-run"]) == 0
     assert not (model_folder / "decoder.json").exists()
     printed = capsys.readouterr().out
-    assert "greedy: WER" in printed and "--lm-weight" in printed
+    assert "greedy: WER" in printed and "--lm-weight" in printed and "expected calibration error" in printed
     assert main(command) == 0
     saved = json.loads((model_folder / "decoder.json").read_text(encoding="utf-8"))
     assert saved["lm"] == "lm" and (model_folder / "lm" / "lm.safetensors").is_file()

@@ -4,9 +4,11 @@
     asr lm tune MODEL dev.jsonl --lm lm --rescoring-lm runs/lm/model
 
 The network runs once, the search with all weights that the descent tries: the language model's, the score of each
-word, and how much of the tokens' prior, the mean of the network's outputs, is taken off them. The result is written
-into the model folder: the language model, and decoder.json, which `asr transcribe` and `asr evaluate` then use by
-themselves (`--lm none` turns it off). Never tune on what you test on.
+word, and how much of the tokens' prior, the mean of the network's outputs, is taken off them. Confidences are fitted
+too, so that of the words of confidence 0.8 eight in ten are right; and how sure of an utterance the search has to be
+on average (min_confidence), lest words be found in noise. The result is written into the model folder: the language
+model, and decoder.json, which `asr transcribe` and `asr evaluate` then use by themselves (`--lm none` turns it off).
+Never tune on what you test on.
 """
 
 import argparse
@@ -56,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if found.settings.rescoring_lm:
         weights += f" --rescoring-weight {found.settings.rescoring_weight:g}"
     print(weights)
+    before, after = found.calibration_errors
+    print(f"confidences: expected calibration error {before:.3f}, fitted {after:.3f}")
     if not args.dry_run:
         found.settings.save(args.model)
         print(f"written to {Path(args.model) / 'decoder.json'}")

@@ -37,6 +37,7 @@ class Hypothesis:
     spans: tuple[tuple[int, int], ...] = ()  # of each token: its first frame, and the one after its last
     acoustic_score: float = 0.0  # log-probability of the tokens alone, where `score` has more in it
     lm_score: float = 0.0  # log-probability under the language model, unweighted
+    evidence: tuple[tuple[float, ...], ...] = ()  # of each word: what speaks for it, see asr.decoders.confidence
 
     @property
     def confidence(self) -> float:

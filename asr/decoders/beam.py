@@ -11,7 +11,7 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
 from asr.cpus import usable_cpus
-from asr.decoders import Decoder, Hypothesis, Word, vocabulary
+from asr.decoders import Decoder, Hypothesis, Word, confidence, vocabulary
 from asr.decoders.hotwords import build_automaton
 from asr.decoders.lexicon import UNKNOWN, Spelling, add_unknown, build_graph, look_ahead
 from asr.decoders.search import NONE, Found, Lexicon, Settings, search
@@ -35,7 +35,8 @@ class BeamDecoder(Decoder):
     hears blanks nearly everywhere, and what it is unsure of would be lost (Bourlard and Morgan, 1994; for CTC Miao et
     al., 2015). Without a lexicon, and without a language model of words to take one from, tokens are what is found,
     each counting as a word; a language model of characters then helps. A word's confidence is the posterior, over the
-    final beam, of the hypotheses that have it in its place.
+    final beam, of the hypotheses that have it in its place; with `confidence_weights`, what asr.decoders.confidence
+    makes of that. Where the mean of the best hypothesis' confidences is below `min_confidence`, nothing is found.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class BeamDecoder(Decoder):
         beam_size_token: int = 20,
         beam_threshold: float = 20.0,
         merge_threshold: float = 1.0,
+        confidence_weights: Sequence[float] = (),
+        min_confidence: float = 0.0,
         hotwords: Mapping[str, float] | None = None,
         n_best: int = 1,
         threads: int | None = None,
@@ -83,6 +86,11 @@ class BeamDecoder(Decoder):
             (merge_threshold >= 0, "merge_threshold", merge_threshold, "at least 0"),
             (n_best >= 1, "n_best", n_best, "at least 1"),
             (
+                len(confidence_weights) in (0, confidence.NUM_WEIGHTS),
+                "confidence_weights", confidence_weights, f"{confidence.NUM_WEIGHTS} numbers, or none",
+            ),
+            (0 <= min_confidence <= 1, "min_confidence", min_confidence, "0 to 1"),
+            (
                 len(log_prior) == tokenizer.vocab_size or not (log_prior or prior_weight),
                 "log_prior", f"{len(log_prior)} values", f"{tokenizer.vocab_size}, as `asr lm tune` writes them",
             ),
@@ -90,6 +98,8 @@ class BeamDecoder(Decoder):
         self.tokenizer = tokenizer
         self.seconds_per_frame = seconds_per_frame
         self.n_best = n_best
+        self.confidence_weights = tuple(confidence_weights)
+        self.min_confidence = min_confidence
         self.log_prior = np.array(log_prior or np.zeros(tokenizer.vocab_size), np.float32)
         self.prior_weight = prior_weight
         self.threads = threads or usable_cpus()
@@ -120,7 +130,8 @@ class BeamDecoder(Decoder):
         self._weigh()
 
     def narrowed(self, beam_size: int) -> "BeamDecoder":
-        return self._changed(_settings=self._settings._replace(beam_size=min(beam_size, self._settings.beam_size)))
+        settings = self._settings._replace(beam_size=min(beam_size, self._settings.beam_size))
+        return self._changed(_settings=settings, min_confidence=0.0)
 
     def __repr__(self) -> str:
         words = f"{len(self.vocabulary.spellings)} spellings of words" if self.vocabulary.of_words else "tokens"
@@ -179,13 +190,15 @@ class BeamDecoder(Decoder):
         """frames (T, V)."""
         blank = self.tokenizer.blank_id
         silent = self.prior_weight and (frames.argmax(axis=1) == blank).all()
-        frames = np.ascontiguousarray(frames - self.prior_weight * self.log_prior, np.float32)
+        divided = np.ascontiguousarray(frames - self.prior_weight * self.log_prior, np.float32)
+        nothing = Hypothesis((), "", float(divided[:, blank].sum()))
         if silent:
             # Nothing is heard; without its prior the blank would give way to the likeliest words of all.
-            return [Hypothesis((), "", float(frames[:, blank].sum()))]
+            return [nothing]
         lm = self.lm.automaton if self.lm else EMPTY
-        found = search(frames, self._graph, lm, self._hotwords, self._settings)
-        return self._hypotheses(frames, self._readings(found))
+        found = search(divided, self._graph, lm, self._hotwords, self._settings)
+        hypotheses = self._hypotheses(frames, divided, self._readings(found))
+        return hypotheses if hypotheses[0].confidence >= self.min_confidence else [nothing]
 
     def _readings(self, found: Found) -> list["_Reading"]:
         """What the beam holds, best first; ways to reach the same words are one reading."""
@@ -221,21 +234,33 @@ class BeamDecoder(Decoder):
             first = place + 1
         return _Reading(tokens, tuple(found), places)
 
-    def _hypotheses(self, frames: np.ndarray, readings: list["_Reading"]) -> list[Hypothesis]:
+    def _hypotheses(self, frames: np.ndarray, divided: np.ndarray, readings: list["_Reading"]) -> list[Hypothesis]:
+        """frames (T, V): the network's log-probs, and what the search found of them, the prior taken off."""
         totals = np.array([reading.total for reading in readings])
         posteriors = np.exp(totals - np.logaddexp.reduce(totals))
         rivals = [(r.words, p) for r, p in zip(readings, posteriors.tolist(), strict=True) if p > UNLIKELY]
-        return [self._hypothesis(frames, reading, rivals) for reading in readings[: self.n_best]]
+        return [self._hypothesis(frames, divided, reading, rivals) for reading in readings[: self.n_best]]
 
     def _hypothesis(
-        self, frames: np.ndarray, reading: "_Reading", rivals: Sequence[tuple[tuple[str, ...], float]]
+        self,
+        frames: np.ndarray,
+        divided: np.ndarray,
+        reading: "_Reading",
+        rivals: Sequence[tuple[tuple[str, ...], float]],
     ) -> Hypothesis:
-        spans = align(frames, np.array(reading.tokens, np.int32), self.tokenizer.blank_id).tolist()
-        confidences = np.zeros(len(reading.words))
+        spans = align(divided, np.array(reading.tokens, np.int32), self.tokenizer.blank_id).tolist()
+        posteriors = np.zeros(len(reading.words))
         for words, posterior in rivals:
             for part in Levenshtein.opcodes(reading.words, words):
                 if part.tag == "equal":
-                    confidences[part.src_start : part.src_end] += posterior
+                    posteriors[part.src_start : part.src_end] += posterior
+        # What the network gave each token where it gave it most.
+        heard = np.array(
+            [frames[first:stop, token].max() for token, (first, stop) in zip(reading.tokens, spans, strict=True)]
+        )
+        evidence = confidence.evidence(posteriors, [heard[first:stop].mean() for first, stop in reading.places])
+        weights = self.confidence_weights
+        sure = confidence.confidences(evidence, weights) if weights else np.minimum(posteriors, 1.0)
         return Hypothesis(
             tokens=tuple(reading.tokens),
             text=" ".join(reading.words),
@@ -244,10 +269,9 @@ class BeamDecoder(Decoder):
             lm_score=float(reading.lm),
             words=tuple(
                 Word(word, spans[first][0] * self.seconds_per_frame, spans[stop - 1][1] * self.seconds_per_frame, p)
-                for word, (first, stop), p in zip(
-                    reading.words, reading.places, np.minimum(confidences, 1.0).tolist(), strict=True
-                )
+                for word, (first, stop), p in zip(reading.words, reading.places, sure.tolist(), strict=True)
             ),
+            evidence=tuple(map(tuple, evidence.tolist())),
             spans=tuple((first, stop) for first, stop in spans),
         )
 

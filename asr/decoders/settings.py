@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.decoders import Decoder, get_decoder
+from asr.decoders.confidence import NUM_WEIGHTS
 from asr.errors import ConfigError, ModelError
 from asr.model.checksums import forget
 from asr.settings import build, parse_json, require
@@ -39,6 +40,8 @@ class DecoderSettings:
     rescoring_weight: float = 0.5  # times its ln P
     rescoring_size: int = 32  # hypotheses that it is shown
     log_prior: tuple[float, ...] = ()  # ln of each token's share of all frames, as `asr lm tune` measured it
+    confidence_weights: tuple[float, ...] = ()  # as `asr lm tune` fits them; none: posteriors over the beam
+    min_confidence: float = 0.0  # mean over an utterance's words, below which nothing was said in it
 
     def __post_init__(self) -> None:
         def small(value: float) -> bool:
@@ -58,6 +61,13 @@ class DecoderSettings:
             (self.beam_threshold > 0, "beam_threshold", self.beam_threshold, "more than 0"),
             (self.merge_threshold >= 0, "merge_threshold", self.merge_threshold, "0 or more"),
             (1 <= self.rescoring_size <= MAX_BEAM, "rescoring_size", self.rescoring_size, f"1 to {MAX_BEAM}"),
+            (0 <= self.min_confidence <= 1, "min_confidence", self.min_confidence, "0 to 1"),
+            (
+                len(self.confidence_weights) in (0, NUM_WEIGHTS) and all(map(small, self.confidence_weights)),
+                "confidence_weights",
+                self.confidence_weights,
+                f"{NUM_WEIGHTS} numbers, or none",
+            ),
             (not bad_priors, "log_prior", (bad_priors or [0])[0], "logarithms of probabilities"),
         )
 

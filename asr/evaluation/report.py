@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from asr.evaluation.calibration import BINS, bins, expected_calibration_error, judged, roc_auc
 from asr.evaluation.evaluate import Evaluation
 from asr.evaluation.scoring import Alignment, ErrorCounts
 
 SHOWN = 20  # rows of a table that could be long
 DURATIONS = (0, 2, 4, 8, 16)  # seconds; edges of the classes
-BINS = 10  # of confidence
 
 
 @dataclass(frozen=True)
@@ -114,24 +114,16 @@ def confusions(alignments: Sequence[Alignment]) -> list[Table]:
 
 
 def calibration(result: Evaluation) -> Table:
-    """How often words are right at each confidence; ECE is the mean gap (Guo et al., 2017), over words."""
-    confidences, right = [], []
-    for alignment, hypothesis in zip(result.alignments, result.hypotheses, strict=True):
-        matches = [wanted == found for wanted, found in alignment if found is not None]
-        if len(matches) == len(hypothesis.words):  # else normalisation has split or joined words
-            confidences += [word.confidence for word in hypothesis.words]
-            right += matches
-    sure, correct = np.array(confidences), np.array(right, float)
-    rows: list[tuple[str, ...]] = []
-    gap = 0.0
-    for low in range(BINS):
-        chosen = np.minimum((sure * BINS).astype(int), BINS - 1) == low
-        if chosen.any():
-            mean, share = sure[chosen].mean(), correct[chosen].mean()
-            gap += abs(mean - share) * chosen.mean()
-            rows.append((f"{low / BINS:.1f}-{(low + 1) / BINS:.1f}", f"{mean:.3f}", f"{share:.3f}", str(chosen.sum())))
+    """How often words are right at each confidence."""
+    judgement = judged(result.alignments, result.hypotheses)
+    rows: list[tuple[str, ...]] = [
+        (f"{low:.1f}-{low + 1 / BINS:.1f}", f"{mean:.3f}", f"{share:.3f}", str(count))
+        for low, mean, share, count in bins(*judgement)
+    ]
     header = ("confidence", "mean confidence", "share that is right", "words found")
-    return Table("Calibration", header, rows, f"expected calibration error {gap:.3f}")
+    gap, area = expected_calibration_error(*judgement), roc_auc(*judgement)
+    note = f"expected calibration error {gap:.3f}; finding wrong words: area under the ROC curve {area:.3f}"
+    return Table("Calibration", header, rows, note)
 
 
 def out_of_vocabulary(result: Evaluation, vocabulary: Collection[str]) -> Table:

@@ -1,4 +1,7 @@
-"""The weights of a beam search, found on a development set: the network runs once, the search many times."""
+"""The weights of a beam search, found on a development set: the network runs once, the search many times.
+
+With the weights found, confidences are made to mean what they say, see `asr.evaluation.calibration`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +14,11 @@ from torch import Tensor
 from asr.data.batches import SpeechDataset
 from asr.data.manifest import Utterance
 from asr.decoders import Decoder, Hypothesis
+from asr.decoders.confidence import confidences
 from asr.decoders.settings import DecoderSettings, build_decoder
+from asr.evaluation.calibration import choose_gate, expected_calibration_error, fit, judged, right_words
 from asr.evaluation.emissions import emissions
-from asr.evaluation.scoring import ErrorCounts, count_errors
+from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment, count_errors
 
 if TYPE_CHECKING:
     from asr.lm.recurrent import RecurrentLM
@@ -23,6 +28,7 @@ Point = tuple[float, ...]
 STEPS = (0.4, 1.0, 0.3)  # first steps of lm_weight, word_insertion_score and prior_weight
 RESCORING_STEPS = (0.2, 0.5, 0.4)  # of the first two and of rescoring_weight
 HALVINGS = 3
+FEWEST = 200  # words that confidences are fitted on
 RAREST = 1e-5  # prior of tokens that the network never finds: no token is divided by 0
 
 
@@ -34,6 +40,7 @@ class Tuned:
     greedy: ErrorCounts | None  # None for a model of phones, which has no words without a lexicon
     best: ErrorCounts
     tried: dict[Point, ErrorCounts]  # (lm_weight, word_insertion_score, prior_weight) -> errors of the search with them
+    calibration_errors: tuple[float, float]  # expected, of the beam's posteriors and of the fitted confidences
 
 
 def tune(
@@ -44,13 +51,15 @@ def tune(
 ) -> Tuned:
     """Find lm_weight, word_insertion_score and prior_weight, and rescoring_weight for a recurrent language model.
 
-    The search starts at the weights of `settings`; the prior is the mean of the network's outputs. With a recurrent
-    model its weight and the first two are then found on n-best lists, which cost nothing to sort again. progress:
-    called with the weights tried and their errors. Raises what asr.decoders.beam raises.
+    Then confidence_weights and min_confidence, if there are enough words. The search starts at the weights of
+    `settings`; the prior is the mean of the network's outputs. With a recurrent model its weight and the first two are
+    then found on n-best lists, which cost nothing to sort again. progress: called with the weights tried and their
+    errors. Raises what asr.decoders.beam raises.
     """
     from asr.lm.recurrent import RecurrentLM
 
     # What can be wrong with the settings shows before the network runs.
+    settings = replace(settings, confidence_weights=(), min_confidence=0.0)
     searching = replace(settings, rescoring_lm="", log_prior=(), prior_weight=0.0)
     decoder = build_decoder(model.tokenizer, model.seconds_per_frame, searching)
     rescorer = RecurrentLM.load(settings.rescoring_lm) if settings.rescoring_lm else None
@@ -75,11 +84,33 @@ def tune(
     best = tried[point]
     if rescorer:
         settings, best = _tune_rescoring(weighted(point), rescorer, batches, dataset.references, settings)
+    decoded = _decode_all(weighted(point), batches)
+    settings, calibration = calibrated(settings, dataset.references, [decoded[i][0] for i in range(len(dataset))])
     greedy = None
     if model.tokenizer.kind != "phones":
         decoded = _decode_all(build_decoder(model.tokenizer, model.seconds_per_frame, DecoderSettings()), batches)
         greedy = count_errors(dataset.references, [decoded[i][0].text for i in range(len(dataset))])
-    return Tuned(settings, greedy, best, tried)
+    return Tuned(settings, greedy, best, tried, calibration)
+
+
+def calibrated(
+    settings: DecoderSettings, references: Sequence[str], hypotheses: Sequence[Hypothesis]
+) -> tuple[DecoderSettings, tuple[float, float]]:
+    """The settings with confidence_weights and min_confidence that fit, and the expected calibration errors before
+    and after. With fewer than FEWEST words nothing is fitted."""
+    alignments = align_all(references, [h.text for h in hypotheses])
+    before, right = judged(alignments, hypotheses)
+    error = expected_calibration_error(before, right)
+    if len(right) < FEWEST:
+        return settings, (error, error)
+    usable = [bool(row) for row in right_words(alignments, hypotheses)]
+    evidence = [np.array(h.evidence) for h, good in zip(hypotheses, usable, strict=True) if good]
+    weights = fit(np.concatenate(evidence), right)
+    sure = [float(confidences(np.array(h.evidence), weights).mean()) if h.words else 1.0 for h in hypotheses]
+    counts = [count_alignment(alignment) for alignment in alignments]
+    gate = choose_gate(sure, [item.errors for item in counts], [item.reference_length for item in counts])
+    after = expected_calibration_error(confidences(np.concatenate(evidence), weights), right)
+    return replace(settings, confidence_weights=weights, min_confidence=gate), (error, after)
 
 
 def pattern_search(errors: Callable[[Point], int], start: Point, steps: Point, halvings: int = HALVINGS) -> Point:
