@@ -19,7 +19,7 @@ SETTINGS = (
     ("beam_size_token", int, "N", "likeliest tokens tried in each frame"),
     ("beam_threshold", float, "S", "drop readings so much worse than the best"),
     ("merge_threshold", float, "S", "drop readings so much worse than another that ends in the same words"),
-    ("min_confidence", float, "P", "an utterance of less mean confidence is taken for noise, and has no words; 0: never"),
+    ("min_confidence", float, "P", "less sure of an utterance (0 to 1, mean of its words), it is taken for noise"),
     ("rescoring_lm", str, "FOLDER", "recurrent language model that sorts the best readings anew"),
     ("rescoring_weight", float, "W", "weight of its log-probability"),
 )
