@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
 from asr.data import manifest
+from asr.data.batches import Item, collate
 from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError, TextError
 from asr.model.ctc_model import CTCModel
@@ -14,8 +16,8 @@ from asr.text import build_tokenizer
 from asr.text.tokenizer import TokenizerConfig
 from asr.training.callbacks import read_metrics
 from asr.training.recipe import recipe_from
-from asr.training.rows import split_usable
-from asr.training.run import check, train
+from asr.training.rows import Rows, split_usable
+from asr.training.run import check, prepare, speech_module, train
 from tests.tones import RATE, SENTENCES, brief_recipe, tone_recipe, tone_waveform, write_tones
 
 
@@ -30,15 +32,16 @@ def test_utterances_that_ctc_cannot_align_are_left_out_with_the_reason(tmp_path:
         Utterance("empty", "x", 0.1, ""),
         Utterance("endless", "x", 100.0, "A"),
     ]
-    usable, excluded = split_usable(rows, model, recipe.data)
-    assert [row.id for row in usable] == ["fits"]
+    noise = [Utterance("noise", "x", 5.0), Utterance("long noise", "x", 200.0)]
+    usable, excluded = split_usable(Rows(rows, [], [], noise), model, recipe.data)
+    assert [row.id for row in usable] == ["fits", "noise"]
     reasons = {row.id: reason for row, reason in excluded}
     assert "6 frames" in reasons["too long"] and "needs 7" in reasons["too long"]
     assert "needs 7" in reasons["repeats"]
-    assert reasons["empty"] == "no text"
-    assert "100.00 s" in reasons["endless"]
+    assert reasons["empty"] == "no text; if nobody speaks in it, data.non_speech is where it belongs"
+    assert "100.00 s" in reasons["endless"] and "200.00 s" in reasons["long noise"]
     with pytest.raises(DataError, match="no training utterance"):
-        split_usable(rows[1:], model, recipe.data)
+        split_usable(Rows(rows[1:], [], [], noise), model, recipe.data)
 
 
 def write_manifest(folder: Path, name: str, rows: list[Utterance]) -> str:
@@ -115,4 +118,37 @@ def test_test_texts_that_phones_cannot_say_are_found_at_the_start(tmp_path: Path
     assert "1 validation utterances, 0 test" in check(recipe_from(values, "test"))
     values["data"]["test"] = [write_manifest(tmp_path, "face.jsonl", rows[1:2])]
     with pytest.raises(TextError, match="no pronunciation of FACE, A, BEE"):
+        check(recipe_from(values, "test"))
+
+
+def test_where_nobody_speaks_nothing_is_learnt_to_be_said(tmp_path: Path) -> None:
+    values = brief_recipe(tmp_path)
+    values["data"]["augment"] = {"join": 0.5}
+    values["spec_augment"] = {"freq_masks": 0, "time_masks": 0}
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        soundfile.write(tmp_path / f"{i}.wav", rng.normal(size=RATE) * 0.1, RATE)
+    rows = [Utterance(f"noise {i}", str(tmp_path / f"{i}.wav"), 1.0) for i in range(2)]
+    values["data"]["non_speech"] = [write_manifest(tmp_path, "noise.jsonl", rows)]
+    recipe = recipe_from(values, "test")
+    run = prepare(recipe)
+    assert [row.id for row in run.train_set.utterances][-2:] == ["noise 0", "noise 1"]
+    assert run.train_set.tokens[-2:] == [[], []] and len(run.valid_set) == 4
+    first, last = 0, len(run.train_set) - 1
+    spoken = run.train_set[Item(first, 0, 1.0)]
+    joined = [run.train_set[Item(last, 0, 1.0, (first,))], run.train_set[Item(first, 0, 1.0, (last, last - 1))]]
+    assert all((example.tokens, example.reference) == (spoken.tokens, spoken.reference) for example in joined)
+    module = speech_module(recipe, run)
+    # Of noise alone the loss is -ln p(blanks), whatever the number of tokens that there are not.
+    batch = collate([run.train_set[Item(last, 0, 1.0)]])
+    log_probs, num_frames = module.model.eval()(batch.waveforms, batch.num_samples)
+    blanks = -log_probs[0, : int(num_frames[0]), 0].sum()
+    assert module.loss(batch, (0,)).item() == pytest.approx(blanks.item(), rel=1e-5)
+    assert train(recipe) is not None
+
+
+def test_what_has_a_text_is_speech(tmp_path: Path) -> None:
+    values = brief_recipe(tmp_path)
+    values["data"]["non_speech"] = values["data"]["train"]
+    with pytest.raises(DataError, match=r"data.non_speech: 4 rows have a text, .*first: '.*wanted none.*data.train"):
         check(recipe_from(values, "test"))

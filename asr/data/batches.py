@@ -5,7 +5,7 @@ that a resumed run sees exactly the batches that an uninterrupted one would have
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ class DataConfig:
     train: list[str] = field(default_factory=list)  # manifests (JSONL)
     valid: list[str] = field(default_factory=list)  # chooses checkpoints; never augmented
     test: list[str] = field(default_factory=list)  # scored once, after training
+    non_speech: list[str] = field(default_factory=list)  # noise and music, without text: trained on as saying nothing
     min_duration: float = 0.1  # seconds; shorter training utterances are left out
     max_duration: float = 20.0  # seconds; longer training utterances are left out
     max_batch_seconds: float = 120.0  # audio in a batch, padding included
@@ -165,10 +166,10 @@ class SpeechDataset(Dataset[Example]):
 
     def __getitem__(self, item: Item) -> Example:
         waveform = np.concatenate([self._waveform(row, item) for row in item.rows])
-        reference = " ".join(self.references[row] for row in item.rows)
+        reference = _joined(self.references[row] for row in item.rows)
         tokens = self.tokens[item.row]
         if item.more and self.tokenizer:
-            tokens = self.tokenizer.encode(" ".join(self.utterances[row].text for row in item.rows))
+            tokens = self.tokenizer.encode(_joined(self.utterances[row].text for row in item.rows))
         return Example(self.utterances[item.row].id, waveform, tokens, reference)
 
     def _waveform(self, row: int, item: Item) -> np.ndarray:
@@ -187,6 +188,10 @@ class SpeechDataset(Dataset[Example]):
             return waveform
         self.cache[index] = np.round(waveform.clip(-1, 1) * 32767).astype(np.int16)
         return self.load(index)  # the first time as every other time
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return " ".join(text for text in texts if text)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

@@ -158,7 +158,7 @@ class SpeechModule(RunModule):
         if config.consistency:
             first, second = log_probs.chunk(2)
             losses = losses + config.consistency * consistency_losses(first, second, num_frames.chunk(2)[0])
-        loss = losses.sum() / batch.num_tokens.sum()
+        loss = losses.sum() / batch.num_tokens.sum().clamp(min=1)  # none, where nobody speaks
         if not torch.isfinite(loss):
             raise DataError(_explain_non_finite(losses, batch))
         return loss

@@ -26,11 +26,12 @@ Excluded = list[tuple[Utterance, str]]
 
 @dataclass(frozen=True)
 class Rows:
-    """The utterances of the three splits; those of data.test may be none."""
+    """The utterances of the three splits; those of data.test may be none, and so may data.non_speech."""
 
     train: list[Utterance]
     valid: list[Utterance]
     test: list[Utterance]
+    non_speech: list[Utterance]
 
 
 def read_rows(data: DataConfig) -> Rows:
@@ -39,8 +40,14 @@ def read_rows(data: DataConfig) -> Rows:
     Every clip's header is read too: DataError lists those that are missing, cannot be read or end before their row.
     """
     rows = Rows(
-        _read(data.train, "train"), _read(data.valid, "valid"), _read(data.test, "test") if data.test else []
+        _read(data.train, "train"), _read(data.valid, "valid"), _read(data.test, "test") if data.test else [],
+        _read(data.non_speech, "non_speech") if data.non_speech else [],
     )  # fmt: skip
+    if spoken := [row for row in rows.non_speech if row.text]:
+        raise DataError(
+            f"data.non_speech: {len(spoken)} rows have a text, {spoken[0].id} ({spoken[0].audio_filepath}) first: "
+            f"{spoken[0].text!r}; wanted none: what somebody says belongs to data.train"
+        )
     _check_clips(rows)
     return rows
 
@@ -79,26 +86,37 @@ def _problems(rows: list[Utterance]) -> Iterator[str]:
             yield f"{row.id}: ends at {end:.2f} s, its file at {length:.2f} s: {path}"
 
 
-def split_usable(rows: list[Utterance], model: CTCModel, data: DataConfig) -> tuple[list[Utterance], Excluded]:
-    """Training rows that can be trained on, and those that cannot with the reason.
+def split_usable(rows: Rows, model: CTCModel, data: DataConfig) -> tuple[list[Utterance], Excluded]:
+    """Training rows, those without speech included, that can be trained on, and those that cannot with the reason.
 
     The tokens must fit into the frames at the fastest speed that augmentation plays. Raises DataError where nothing is
-    left.
+    left of the rows with speech.
     """
     fastest = max(data.augment.speed)
     usable, excluded = [], []
-    for row, tokens in zip(rows, model.tokenizer.encode_all(map(named, rows)), strict=True):
-        if not data.min_duration <= row.duration <= data.max_duration:
-            excluded.append((row, f"{row.duration:.2f} s: not in {data.min_duration:g} to {data.max_duration:g} s"))
+    for row, tokens in zip(rows.train, model.tokenizer.encode_all(map(named, rows.train)), strict=True):
+        if reason := _wrong_duration(row, data):
+            excluded.append((row, reason))
         elif not tokens:
-            excluded.append((row, "no text"))
+            excluded.append((row, "no text; if nobody speaks in it, data.non_speech is where it belongs"))
         elif reason := _too_short(row, tokens, model, fastest):
             excluded.append((row, reason))
         else:
             usable.append(row)
     if not usable:
         raise DataError(f"no training utterance can be used; the first: {excluded[0][0].id}: {excluded[0][1]}")
+    for row in rows.non_speech:
+        if reason := _wrong_duration(row, data):
+            excluded.append((row, reason))
+        else:
+            usable.append(row)
     return usable, excluded
+
+
+def _wrong_duration(row: Utterance, data: DataConfig) -> str:
+    if data.min_duration <= row.duration <= data.max_duration:
+        return ""
+    return f"{row.duration:.2f} s: not in {data.min_duration:g} to {data.max_duration:g} s"
 
 
 def without_loss(rows: list[Utterance], model: CTCModel) -> Excluded:

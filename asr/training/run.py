@@ -167,7 +167,7 @@ def prepare(recipe: RecipeConfig) -> Prepared:
         told = start_from(model, CTCModel.load(find_model(recipe.init_from)))
         if told:
             rank_zero_only(print)(told)
-    usable, excluded = split_usable(rows.train, model, data)
+    usable, excluded = split_usable(rows, model, data)
     check_references(rows.test, model)
     tokenizer, rate = model.tokenizer, model.sample_rate
     return Prepared(
@@ -271,7 +271,8 @@ def _write_start(recipe: RecipeConfig, run: Prepared) -> None:
     lines += [f"{row.id}\tvalidation: no loss, errors counted: {reason}\n" for row, reason in run.without_loss]
     path.write_text("".join(lines), encoding="utf-8")
     if run.excluded:
-        print(f"left out {len(run.excluded)} of {len(run.rows.train)} training utterances: {path} says why")
+        of = len(run.rows.train) + len(run.rows.non_speech)
+        print(f"left out {len(run.excluded)} of {of} training utterances: {path} says why")
     if run.without_loss:
         print(
             f"{len(run.without_loss)} of {len(run.rows.valid)} validation utterances are too short for their text: "
