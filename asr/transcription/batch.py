@@ -12,6 +12,7 @@ from asr.audio.stream import stream
 from asr.decoders import Hypothesis
 from asr.errors import AudioError, UserError
 from asr.transcription.inputs import Recording
+from asr.transcription.passages import in_passages
 from asr.transcription.recogniser import Recogniser
 from asr.transcription.segmentation import Piece
 from asr.transcription.sound import Sound, header_seconds
@@ -27,16 +28,21 @@ def no_progress(fraction: float, seconds: float) -> None:
     """Tell nobody."""
 
 
+Sentence = tuple[float, list[Hypothesis]]
+"""One with words: where the hypotheses' times count from, in seconds, and the hypotheses, best first."""
+
+
 @dataclass
 class Recognised:
-    """What was found in a recording."""
+    """What was found in a recording, or in its first passages."""
 
     sound: Sound
-    sentences: list[tuple[float, list[Hypothesis]]] = field(default_factory=list)
-    """Those with words: where the hypotheses' times count from, in seconds, and the hypotheses, best first."""
+    sentences: list[Sentence] = field(default_factory=list)
+    pieces: int = 0  # of the recording that have been recognised
     seconds: float = 0.0  # of the whole recording
     problem: UserError | None = None  # why it could not be read
     warnings: tuple[str, ...] = ()
+    ended: bool = False  # or more passages follow
 
     def transcript(self) -> Transcript:
         """What the best hypotheses say."""
@@ -50,10 +56,11 @@ class Recognised:
 class _Event:
     """A piece of a recording was read, or all of it."""
 
-    sound: Sound
+    recording: Recognised
     start: float = 0.0  # of the piece, in seconds
     fraction: float = 0.0  # of the recording that the piece is; 0 where its length is not known
     seconds: float = 0.0  # of the piece; of the whole recording when it has ended
+    passage_ended: bool = False  # and another follows
     ended: bool = False
     problem: UserError | None = None
     warnings: tuple[str, ...] = ()
@@ -66,19 +73,39 @@ def recognise_all(
 
     workers: threads that read files. Memory does not grow with the recordings' number or length.
     """
-    events = read_ahead((_read(recogniser, sound) for sound in sounds), workers)
-    sentences: list[tuple[float, list[Hypothesis]]] = []
+    parts = recognise_parts(recogniser, ((sound, None) for sound in sounds), progress, n_best, workers)
+    return (found for found in parts if found.ended)
+
+
+def recognise_parts(
+    recogniser: Recogniser,
+    sounds: Iterable[tuple[Sound, Recognised | None]],
+    progress: Progress = no_progress,
+    n_best: int = 1,
+    workers: int = 2,
+) -> Iterator[Recognised]:
+    """The same after each passage of a recording too: the one object of each, with what has been added to it.
+
+    sounds: with each what was found in its first passages before, from where to go on; it is added to.
+    """
+    begun = (_read(recogniser, before or Recognised(sound)) for sound, before in sounds)
     done = 0.0
-    for event, listed in recogniser.n_best(events):
+    for event, listed in recogniser.n_best(read_ahead(begun, workers)):
+        found = event.recording
         if listed[0].words:
-            sentences.append((event.start, listed[:n_best]))
+            found.sentences.append((event.start, listed[:n_best]))
         if not event.ended:
+            found.pieces += 1
             done += event.fraction
             progress(event.fraction, event.seconds)
+            if event.passage_ended:
+                yield found
             continue
         progress(1 - done, 0.0)
-        yield Recognised(event.sound, sentences, event.seconds, event.problem, event.warnings)
-        sentences, done = [], 0.0
+        found.seconds, found.problem, found.warnings = event.seconds, event.problem, event.warnings
+        found.ended = True
+        yield found
+        done = 0.0
 
 
 def transcribe_all(
@@ -103,20 +130,29 @@ def _sound(recording: Recording, rate: int, strict: bool) -> Sound:
     return Sound(str(path), blocks, partial(header_seconds, path) if duration is None else lambda: duration, channel)
 
 
-def _read(recogniser: Recogniser, sound: Sound) -> Iterator[tuple[_Event, Piece]]:
-    """The recording's pieces and its end; never raises."""
+def _read(recogniser: Recogniser, found: Recognised) -> Iterator[tuple[_Event, Piece]]:
+    """The pieces of the recording that have not been recognised yet, and its end; never raises."""
+    sound, known = found.sound, found.pieces
     segmenter = recogniser.segmenter()
+    rate = recogniser.model.sample_rate
     notices: list[Notice] = []
+    skipped = 0.0  # seconds
     try:
         total = sound.seconds()
-        for piece in segmenter.pieces(sound.blocks(notices.append)):
-            seconds = len(piece.waveform) / recogniser.model.sample_rate
-            yield _Event(sound, piece.start, seconds / total if total else 0.0, seconds), piece
+        pieces = in_passages(segmenter.pieces(sound.blocks(notices.append)), rate)
+        for number, (piece, passage_ended) in enumerate(pieces):
+            seconds = len(piece.waveform) / rate
+            if number < known:
+                skipped += seconds
+                continue
+            fraction = (seconds + skipped) / total if total else 0.0
+            skipped = 0.0
+            yield _Event(found, piece.start, fraction, seconds, passage_ended), piece
         warnings = tuple(summary(notices))
-        yield _Event(sound, seconds=segmenter.seconds, ended=True, warnings=warnings), NO_SOUND
+        yield _Event(found, seconds=segmenter.seconds, ended=True, warnings=warnings), NO_SOUND
     except UserError as error:
-        yield _Event(sound, ended=True, problem=error), NO_SOUND
+        yield _Event(found, ended=True, problem=error), NO_SOUND
     except Exception as error:  # decoders meet all kinds of damage, and raise all kinds of errors
         problem = AudioError(f"{sound.name}: {error!r}")
         problem.__cause__ = error
-        yield _Event(sound, ended=True, problem=problem), NO_SOUND
+        yield _Event(found, ended=True, problem=problem), NO_SOUND

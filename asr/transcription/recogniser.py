@@ -17,11 +17,12 @@ from asr.errors import ConfigError
 from asr.model.contract import AcousticModel, log_probs_of
 from asr.settings import require
 from asr.transcription.segmentation import MAX_SECONDS, OVERLAP, Piece, Segmenter, join, windows
-from asr.transcription.sentences import SURE, find_sentences, put_together
+from asr.transcription.sentences import find_sentences, put_together
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-POOL = 4  # batches whose audio is sorted by duration together
+FIRST_POOL = 30.0  # seconds of audio that are recognised first; twice as many each time after that
+POOL = 4  # batches whose audio is sorted by duration together, at most
 NEAR = 0.8  # seconds of a pause across which the network hears its near context; its wide one is `MAX_SECONDS`
 QUICK_BEAM = 64  # prefixes kept where only the ends of sentences are looked for
 
@@ -78,18 +79,17 @@ class Recogniser:
     def n_best(self, items: Iterable[tuple[T, Piece]]) -> Iterator[tuple[T, list[Hypothesis]]]:
         """Hypotheses for each piece of recordings, best first, in the order given; each item is anything, and a piece.
 
-        Items are taken a few batches ahead, and batched by duration. What goes on a sentence of the piece before is
-        told there and has one empty hypothesis, as an empty waveform has.
+        Items are taken a few batches ahead, and batched by duration; never across the first piece of a passage
+        (`asr.transcription.passages`), so that what is found does not depend on how. What goes on a sentence of the
+        piece before is told there and has one empty hypothesis, as an empty waveform has.
         """
         pool: list[tuple[T, Piece]] = []
-        samples, limit = 0, POOL * self.batch_seconds * self.model.sample_rate
-        patience = POOL * MAX_SECONDS * self.model.sample_rate
+        samples, limit = 0, FIRST_POOL * self.model.sample_rate
         for item in items:
-            # Not within a sentence, if that can be helped. A pool's end still narrows the wide context beside it, so
-            # that a long recording's text may differ a little with what is transcribed before it.
-            if samples >= limit and (item[1].pause >= SURE or samples >= limit + patience):
+            if samples >= limit and item[1].pause == math.inf:
                 yield from self._of_pool(pool)
                 pool, samples = [], 0
+                limit = min(2 * limit, POOL * self.batch_seconds * self.model.sample_rate)
             pool.append(item)
             samples += len(item[1].waveform)
         yield from self._of_pool(pool)
