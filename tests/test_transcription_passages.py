@@ -12,7 +12,7 @@ from asr.transcription.batch import Recognised, recognise_parts
 from asr.transcription.passages import FIRST, LONGEST, PATIENCE, in_passages
 from asr.transcription.recogniser import Recogniser
 from asr.transcription.segmentation import Piece
-from asr.transcription.sound import open_source
+from asr.transcription.sound import Source, open_source
 from asr.transcription.transcriber import Transcriber
 from asr.transcription.transcript import Transcript
 from tests.tone_model import RATE, SYMBOLS, say, tone_model
@@ -75,7 +75,7 @@ def test_a_recording_s_text_does_not_depend_on_how_it_comes(recordings: list[np.
     soundfile.write(tmp_path / "long.wav", recordings[0], RATE, subtype="FLOAT")
     transcriber = Transcriber(tone_model())
     with (tmp_path / "long.wav").open("rb") as file:
-        sources = [recordings[0], tmp_path / "long.wav", file]
+        sources: list[Source] = [recordings[0], tmp_path / "long.wav", file]  # type: ignore[list-item]
         assert len({transcriber.transcribe(source).text for source in sources}) == 1
 
 
