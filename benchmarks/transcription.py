@@ -28,7 +28,7 @@ from asr.evaluation.scoring import count_errors
 from asr.model.ctc_model import CTCModel
 from asr.model.export import export
 from asr.model.load import load_model_folder
-from asr.transcription.batch import transcribe_all
+from asr.transcription.batch import recognise_all, sound_of
 from asr.transcription.inputs import find
 from asr.transcription.recogniser import Recogniser
 
@@ -54,11 +54,12 @@ def plain(model: CTCModel) -> Way:
 def batched(recogniser: Recogniser) -> Way:
     def run(folder: Path) -> list[str]:
         recordings, problems = find([str(folder)], None, folder)
-        results = [result for _, result in transcribe_all(recogniser, recordings)]
-        failures = [result for result in results if isinstance(result, str)]
+        sounds = [sound_of(recording, recogniser.model.sample_rate) for recording in recordings]
+        results = list(recognise_all(recogniser, sounds))
+        failures = [str(found.problem) for found in results if found.problem]
         if problems or failures:
             raise RuntimeError(f"not all files were transcribed: {problems + failures}")
-        return [result.text for result in results if not isinstance(result, str)]
+        return [found.transcript().text for found in results]
 
     return run
 

@@ -61,11 +61,17 @@ def settings(args: argparse.Namespace, model: "AcousticModel") -> "DecoderSettin
 
 def build(args: argparse.Namespace, model: "AcousticModel") -> "Decoder":
     """The decoder that these options ask for."""
-    from asr.decoders.hotwords import parse_hotwords, read_hotwords
     from asr.decoders.settings import build_decoder
 
-    hotwords = parse_hotwords(args.hotwords) if args.hotwords else {}
-    if args.hotwords_file:
-        hotwords |= read_hotwords(args.hotwords_file)
     threads = getattr(args, "threads", None) or None
-    return build_decoder(model.tokenizer, model.seconds_per_frame, settings(args, model), hotwords, threads=threads)
+    return build_decoder(
+        model.tokenizer, model.seconds_per_frame, settings(args, model), hotwords(args), threads=threads
+    )
+
+
+def hotwords(args: argparse.Namespace) -> dict[str, float]:
+    """Those that these options name, and the bonus of each."""
+    from asr.decoders.hotwords import parse_hotwords, read_hotwords
+
+    found = parse_hotwords(args.hotwords) if args.hotwords else {}
+    return found | (read_hotwords(args.hotwords_file) if args.hotwords_file else {})

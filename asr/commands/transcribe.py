@@ -10,10 +10,12 @@
 PATH is a sound file of any format, rate and length, a folder (searched with its sub-folders), a glob in quotation
 marks, a JSONL manifest, or - for a sound file on standard input.
 
-With --output-dir each file's transcript has its name and the format's ending, in the same sub-folders. Files whose
-outputs are there already are skipped, so that the same command goes on after an interruption. A file that cannot be
-read does not stop the others: it is reported at the end, and the exit code is 1. In one that is damaged or ends too
-early, what can be read is transcribed, with a warning that says which seconds are lost; --strict takes it for an error.
+With --output-dir each file's transcript has its name and the format's ending, in the same sub-folders. What is there
+already, made of the same recording with the same model and settings, is skipped, so that the same command goes on after
+an interruption: in the middle of a long recording too, of which NAME.partial.json has what is done. What was made
+otherwise stays as it is and is reported at the end, with exit code 1; so is a file that cannot be read. In one that is
+damaged or ends too early, what can be read is transcribed, with a warning that says which seconds are lost; --strict
+takes it for an error.
 
 Recordings of more than half a minute are cut at pauses. --mic and --stream print each utterance at the pause after it,
 not word by word: the network is bidirectional, it needs an utterance's end to recognise its beginning.
@@ -21,22 +23,16 @@ not word by word: the network is bidirectional, it needs an utterance's end to r
 
 import argparse
 import contextlib
-import errno
-import math
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from asr.commands import decoding, options
 
 if TYPE_CHECKING:
-    from asr.transcription.inputs import Recording
     from asr.transcription.recogniser import Recogniser
-    from asr.transcription.transcript import Transcript
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
 
@@ -124,35 +120,32 @@ def _listen(recogniser: "Recogniser", args: argparse.Namespace) -> int:
 
 
 def _transcribe(recogniser: "Recogniser", formats: list[str], args: argparse.Namespace) -> int:
+    from asr.commands.transcribe_targets import Files, Progress, Terminal
     from asr.files import spool
-    from asr.transcription.batch import transcribe_all
+    from asr.transcription.batch import recognise_parts
     from asr.transcription.inputs import find
 
     with _ended_by_term(), spool() as folder:
         recordings, failures = find(args.paths, args.channels or args.channel, folder, args.track)
-        found = len(recordings)
-        if args.output_dir and not args.overwrite:
-            recordings = [
-                recording
-                for recording in recordings
-                if not all(_output(args.output_dir, recording, name).exists() for name in formats)
-            ]
-        there = found - len(recordings)
-        with _Progress(len(recordings)) as progress:
-            for recording, result in transcribe_all(recogniser, recordings, progress, args.strict):
-                if isinstance(result, str):
-                    failures.append(result)
-                    continue
-                for warning in result.warnings:
-                    progress.print(f"asr transcribe: warning: {recording.label}: {warning}\n", sys.stderr)
-                if args.output_dir:
-                    failures += _save(args.output_dir, recording, result, formats)
+        target = Files(recogniser, formats, args) if args.output_dir else Terminal(formats[0])
+        recordings = target.wanted(recordings, failures)
+        with Progress(len(recordings)) as progress:
+            begun = [target.begun(recording, recogniser.model.sample_rate, args.strict) for recording in recordings]
+            waiting = iter(recordings)
+            recording = next(waiting, None)
+            for found in recognise_parts(recogniser, begun, progress):
+                assert recording is not None
+                if found.problem:
+                    failures.append(recording.describe(str(found.problem)))
                 else:
-                    progress.print(_printed(recording, result, formats[0]))
+                    failures += target.take(recording, found, progress)
+                if found.ended:
+                    for warning in found.warnings:
+                        progress.print(f"asr transcribe: warning: {recording.label}: {warning}\n", sys.stderr)
+                    recording = next(waiting, None)
     for failure in failures:
         print(f"asr transcribe: {failure}", file=sys.stderr)
-    if args.output_dir:
-        print(f"{progress.summary()}; {there} were there already, {len(failures)} failed", file=sys.stderr)
+    target.summarise(progress, len(failures))
     return 1 if failures else 0
 
 
@@ -167,68 +160,3 @@ def _ended_by_term() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _output(folder: str, recording: "Recording", ending: str) -> Path:
-    return Path(folder) / f"{recording.output}.{ending}"
-
-
-def _save(folder: str, recording: "Recording", transcript: "Transcript", formats: list[str]) -> list[str]:
-    """Write the outputs; messages about names that are too long. Raises ConfigError where nothing can be written."""
-    from asr.errors import ConfigError
-    from asr.transcription.writers import WRITERS, write
-
-    failures = []
-    for name in formats:
-        path = _output(folder, recording, name)
-        try:
-            write(path, WRITERS[name](transcript, recording.title))
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise ConfigError(f"--output-dir: {path} cannot be written: {error}") from error
-            failures.append(f"{recording.label}: {path} cannot be written: the name is too long")
-    return failures
-
-
-def _printed(recording: "Recording", transcript: "Transcript", name: str) -> str:
-    from asr.transcription.writers import WRITERS
-
-    return f"{recording.label}\t{transcript.text}\n" if name == "txt" else WRITERS[name](transcript, recording.title)
-
-
-class _Progress:
-    """A bar with files done, hours of audio, speed and time left, on a terminal; and their sums."""
-
-    def __init__(self, total: int):
-        from tqdm import tqdm
-
-        self.total = total
-        self.files = self.seconds = 0.0
-        self.started = time.perf_counter()
-        form = "{percentage:3.0f}%|{bar}| {desc} [{elapsed}, {remaining} left]"
-        self.bar = tqdm(total=total, disable=None, leave=False, smoothing=0, bar_format=form)
-
-    def __call__(self, files: float, seconds: float) -> None:
-        self.files += files
-        self.seconds += seconds
-        self.bar.set_description_str(
-            f"{math.floor(self.files + 1e-6)}/{self.total} files, {self._audio()}", refresh=False
-        )
-        self.bar.update(files)
-
-    def _audio(self) -> str:
-        speed = self.seconds / (time.perf_counter() - self.started)
-        return f"{self.seconds / 3600:.2f} h of audio, {speed:.0f}x real time"
-
-    def print(self, text: str, file: TextIO | None = None) -> None:
-        with self.bar.external_write_mode():
-            print(text, end="", flush=True, file=file)
-
-    def summary(self) -> str:
-        return f"{self.total} files, {self._audio()}"
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()

@@ -1,6 +1,6 @@
 """Many recordings at once: reading in the background, batches across files, and no file that stops the others."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -108,19 +108,8 @@ def recognise_parts(
         done = 0.0
 
 
-def transcribe_all(
-    recogniser: Recogniser, recordings: Sequence[Recording], progress: Progress = no_progress, strict: bool = False
-) -> Iterator[tuple[Recording, Transcript | str]]:
-    """Each recording with its transcript, or with a message that says why there is none; in the order given.
-
-    strict: damage is such a message, and not a warning in the transcript.
-    """
-    sounds = [_sound(recording, recogniser.model.sample_rate, strict) for recording in recordings]
-    for recording, found in zip(recordings, recognise_all(recogniser, sounds, progress), strict=True):
-        yield recording, recording.describe(str(found.problem)) if found.problem else found.transcript()
-
-
-def _sound(recording: Recording, rate: int, strict: bool) -> Sound:
+def sound_of(recording: Recording, rate: int, strict: bool = False) -> Sound:
+    """What is read of the recording, at `rate` Hz. strict: damage is an error, and not a warning."""
     path, channel, duration = recording.path, recording.channel, recording.duration
 
     def blocks(report: Report) -> Iterator[np.ndarray]:
