@@ -147,6 +147,37 @@ def test_where_nobody_speaks_nothing_is_learnt_to_be_said(tmp_path: Path) -> Non
     assert train(recipe) is not None
 
 
+@pytest.mark.parametrize("kind", ["characters", "phones", "subwords"])
+@pytest.mark.parametrize("crf", [0.0, 0.9])
+def test_non_speech_is_trained_with_all_tokens_and_losses(
+    tmp_path: Path, kind: str, crf: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = brief_recipe(tmp_path, max_epochs=1)
+    hiss = 0.1 * np.random.default_rng(0).standard_normal(6 * RATE)
+    rows = []
+    for name, waveform in {"hiss": hiss[:RATE], "zeros": 0 * hiss[:RATE], "tick": hiss[:400], "long": hiss}.items():
+        soundfile.write(tmp_path / f"{name}.wav", waveform, RATE)
+        rows.append(Utterance(name, str(tmp_path / f"{name}.wav"), len(waveform) / RATE))
+    values["data"] |= {"non_speech": [write_manifest(tmp_path, "nobody.jsonl", rows)], "max_duration": 3.0}
+    values["data"]["augment"] |= {"noise": {"folder": str(tmp_path), "probability": 1.0}}
+    (tmp_path / "words.dict").write_text(
+        "BAD  B AE D\nCAB  K AE B\nFACE  F EY S\nA  AH\nBEE  B IY\nDEAD  D EH D\nBEEF  B IY F\nHIDE  HH AY D\n"
+        "JADE  JH EY D\n", encoding="utf-8",
+    )  # fmt: skip
+    lexicon = [str(tmp_path / "words.dict")] if kind == "phones" else []
+    values |= {"tokenizer": {"kind": kind, "size": 20, "lexicon": lexicon}, "loss": {"crf": crf}}
+    recipe = recipe_from(values, "test")
+    assert "6 training utterances, 0.00 h (2 without speech, 2 left out)" in check(recipe)
+    result = train(recipe)
+    assert result is not None and len(result.valid.ids) == 4
+    assert "nobody.jsonl" in (result.model / "README.md").read_text(encoding="utf-8")
+    assert "left out 2 of 8 training utterances" in capsys.readouterr().out
+    excluded = (tmp_path / "run" / "excluded.tsv").read_text(encoding="utf-8")
+    assert excluded == "tick\t0.05 s: not in 0.1 to 3 s\nlong\t6.00 s: not in 0.1 to 3 s\n"
+    losses = read_metrics(tmp_path / "run")["train_loss"]
+    assert all(0 < loss < 1e4 for loss in losses.values())
+
+
 def test_what_has_a_text_is_speech(tmp_path: Path) -> None:
     values = brief_recipe(tmp_path)
     values["data"]["non_speech"] = values["data"]["train"]

@@ -15,13 +15,14 @@ def model_card(
     splits: the scores by the name of what was scored; None where it was not.
     """
     parameters = sum(p.numel() for p in model.parameters())
+    manifests = recipe.data.train + recipe.data.non_speech
     scores = {split: scored for split, scored in splits.items() if scored}
     return f"""# {recipe.name}
 
 A {recipe.encoder.cell} CTC speech recogniser, {parameters / 1e6:.2f} M parameters, {model.tokenizer.kind} as output
 units ({model.tokenizer.vocab_size} with blank), audio at {model.sample_rate} Hz.
 
-Trained on {count} utterances, {seconds / 3600:.2f} h, from {", ".join(recipe.data.train)} (see the corpus's licence).
+Trained on {count} utterances, {seconds / 3600:.2f} h, from {", ".join(manifests)} (see the corpus's licence).
 {_table(scores) if scores else "It has not been scored."}
 
     asr transcribe --model THIS_FOLDER recording.wav

@@ -245,9 +245,10 @@ def check(recipe: RecipeConfig) -> str:
     with quiet_lightning():
         build_trainer(recipe, module.metric)
     hours = dataset.seconds.sum() / 3600
+    silent = f"{dataset.tokens.count([])} without speech, " if run.rows.non_speech else ""
     unaligned = f" ({len(run.without_loss)} too short for their text)" if run.without_loss else ""
     return (
-        f"{recipe.name}: {len(dataset)} training utterances, {hours:.2f} h ({len(run.excluded)} left out), "
+        f"{recipe.name}: {len(dataset)} training utterances, {hours:.2f} h ({silent}{len(run.excluded)} left out), "
         f"{len(sampler)} batches an epoch; {len(run.rows.valid)} validation utterances{unaligned}, "
         f"{len(run.rows.test)} test utterances\n"
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {model.tokenizer.vocab_size} tokens, "
