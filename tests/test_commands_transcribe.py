@@ -107,6 +107,49 @@ def test_rows_of_a_manifest(model: str, inside: Path, capsys: pytest.CaptureFixt
     assert outputs("out") == {"u_2.txt": "BEE\n", "u_0.txt": "BAD\n", "a.txt": "BAD\n"}
 
 
+def test_a_manifest_to_train_on(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    soundfile.write("two.wav", np.concatenate([say("BAD"), say("CAB")]), RATE)
+    soundfile.write("in/nobody.wav", say(""), RATE)
+    length = 0.2 + 3 * 0.12
+    row = Utterance("u/1", "two.wav", length, "what was said before", length, speaker="Zoë")
+    manifest.write("rows.jsonl", [row])
+    words = ["transcribe", "in", "rows.jsonl", "--model", model, "--format", "jsonl"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    Path("found.jsonl").write_text(printed, encoding="utf-8")
+    found = {row.id: row for row in manifest.read("found.jsonl")}
+    texts = {"u/1": "CAB", "a": "BAD", "nobody": "", "x/a": "CAB", "x/b": "FACE", "y/z/a": "BEE"}
+    assert {name: row.pred_text for name, row in found.items()} == texts
+    assert not any(row.text for row in found.values())
+    assert found["u/1"] == Utterance(
+        "u/1", str(inside / "two.wav"), length, offset=length, speaker="Zoë", pred_text="CAB",
+        confidence=found["u/1"].confidence,
+    )  # fmt: skip
+    assert all(0.5 < (row.confidence or 0) <= 1 for name, row in found.items() if name != "nobody")
+    assert json.loads(printed.splitlines()[2])["confidence"] == 0.0
+    assert main([*words, "txt", "--output-dir", "out"]) == 0
+    written = outputs("out")
+    assert "".join(written[f"{name}.jsonl"] for name in ("u_1", "a", "nobody", "x/a", "x/b", "y/z/a")) == printed
+    assert written["x/a.txt"] == "CAB\n"
+
+
+def test_a_long_recording_has_a_row_for_each_segment(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
+    said = ["BAD", "CAB", "FACE", "BEE", "JADE", "HIDE"]
+    sound = np.concatenate([say(text, before=0.1, after=9.0 if i else 1.5) for i, text in enumerate(said)])
+    soundfile.write("long.wav", sound, RATE)
+    manifest.write("rows.jsonl", [Utterance("u", "long.wav", len(sound) / RATE - 0.05, offset=0.05)])
+    assert main(["transcribe", "rows.jsonl", "--model", model, "--format", "jsonl"]) == 0
+    Path("found.jsonl").write_text(capsys.readouterr().out, encoding="utf-8")
+    rows = manifest.read("found.jsonl")
+    assert " ".join(row.pred_text for row in rows) == " ".join(said) and len(rows) > 3
+    assert [row.id for row in rows] == [f"u-{i:04d}" for i in range(len(rows))]
+    for row, following in zip(rows, rows[1:], strict=False):
+        assert row.offset + row.duration <= following.offset
+    # Each row has its own words, and the sounds of them wholly.
+    assert main(["transcribe", "found.jsonl", "--model", model]) == 0
+    assert capsys.readouterr().out == "".join(f"{row.id}\t{row.pred_text}\n" for row in rows)
+
+
 def test_standard_input(
     model: str, inside: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +328,9 @@ def test_damaged_files_stop_nothing(model: str, tmp_path: Path, capfd: pytest.Ca
         (["a.wav", "--format", "srt", "json"], "need --output-dir"),
         (["a.wav", "--threads", "0"], "--threads: found 0"),
         (["a.wav", "--batch-seconds", "0"], "batch_seconds: found 0"),
+        (["-", "--format", "jsonl"], "a manifest names sound files, and - is a pipe"),
+        (["in/a.wav", "--format", "jsonl", "--channel", "0"], "no place for what --channel chooses"),
+        (["--stream", "--format", "jsonl"], "no place for what --stream chooses"),
         (["rows.jsonl"], "rows.jsonl: the manifest cannot be read"),
     ],
 )

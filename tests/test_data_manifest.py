@@ -12,6 +12,8 @@ from asr.data import manifest
 from asr.data.manifest import Utterance
 from asr.errors import ManifestError
 
+PREDICTED = {"audio_filepath": "a.wav", "duration": 1, "pred_text": "a"}
+
 
 def rows(path: Path, *values: Any) -> Path:
     """A manifest of values as JSON; text is a line as it stands."""
@@ -36,6 +38,19 @@ def test_written_rows_come_back(tmp_path: Path) -> None:
     manifest.write(tmp_path / "train.jsonl", utterances)
     assert manifest.read(tmp_path / "train.jsonl") == utterances
     assert [path.name for path in tmp_path.iterdir()] == ["train.jsonl"]
+
+
+def test_rows_that_a_recogniser_wrote(tmp_path: Path) -> None:
+    path = rows(
+        tmp_path / "all.jsonl",
+        PREDICTED | {"confidence": 0.5}, PREDICTED, PREDICTED | {"text": "b", "confidence": "high"},
+        {**PREDICTED, "pred_text": None, "confidence": None}, {**PREDICTED, "pred_text": "", "confidence": 0},
+    )  # fmt: skip
+    read = manifest.read(path)
+    found = [(row.text, row.pred_text, row.confidence) for row in read]
+    assert found == [("", "a", 0.5), ("", "a", None), ("b", "", None), ("", "", None), ("", "", None)]
+    manifest.write(tmp_path / "again.jsonl", read)
+    assert manifest.read(tmp_path / "again.jsonl") == read
 
 
 def test_audio_below_the_folder_is_written_relative_so_that_it_can_be_moved(
@@ -135,6 +150,10 @@ def test_a_file_s_name_may_be_odd(tmp_path: Path) -> None:
         ('{"audio_filepath": "a.wav", "duration": NaN}', "duration: found nan, wanted more than 0 seconds"),
         ('{"audio_filepath": "a.wav", "duration": 1' + "0" * 400 + "}", "duration: found 1000"),
         ({"audio_filepath": "a.wav", "duration": 1, "offset": -1}, "offset: found -1, wanted 0 seconds or more"),
+        (PREDICTED | {"confidence": 1.5}, "confidence: found 1.5, wanted 0 to 1"),
+        (PREDICTED | {"confidence": "1"}, "confidence: found '1', wanted 0 to 1"),
+        (PREDICTED | {"confidence": True}, "confidence: found True, wanted 0 to 1"),
+        (PREDICTED | {"pred_text": ["a"]}, "pred_text: found ['a'], wanted text"),
         ({"audio_filepath": "a.wav", "duration": 1, "offset": "0"}, "offset: found '0', wanted a number of seconds"),
         ({"audio_filepath": "a.wav", "duration": 1, "text": ["a"]}, "text: found ['a'], wanted text"),
         (

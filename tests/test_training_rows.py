@@ -147,6 +147,47 @@ def test_where_nobody_speaks_nothing_is_learnt_to_be_said(tmp_path: Path) -> Non
     assert train(recipe) is not None
 
 
+def predictions(folder: Path, *values: tuple[str, float | None]) -> str:
+    """A manifest of the four sentences, each with what a recogniser wrote of it and how sure it was."""
+    rows = manifest.read(write_tones(folder))
+    changed = [replace(row, text="", pred_text=t, confidence=c) for row, (t, c) in zip(rows, values, strict=True)]
+    return write_manifest(folder, "predicted.jsonl", changed)
+
+
+def test_what_a_recogniser_was_sure_of_is_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = brief_recipe(tmp_path, max_epochs=1)
+    guesses = predictions(tmp_path, ("BAD CAD", 0.9), ("FACE", 0.8999), ("BEEF", None), ("", 0.0))
+    values["data"]["train"] += [guesses]
+    recipe = recipe_from(values, "test")
+    told = (
+        "of 3 training utterances with `pred_text` and no `text`, 1 (0.00 h) are of confidence 0.9 and more, and "
+        "taken; 2 are left out\n"
+    )
+    assert "5 training utterances, 0.00 h (3 left out)" in check(recipe) and capsys.readouterr().out == told
+    run = prepare(recipe)
+    assert run.train_set.references == [*SENTENCES, "BAD CAD"]
+    assert train(recipe) is not None
+    assert told in capsys.readouterr().out
+    excluded = (tmp_path / "run" / "excluded.tsv").read_text(encoding="utf-8").splitlines()
+    assert excluded == [
+        "tones1#2\tpred_text of confidence 0.8999, wanted 0.9 (min_confidence)",
+        "tones2#2\tpred_text of confidence unknown, wanted 0.9 (min_confidence)",
+        "tones3#2\tno text; if nobody speaks in it, data.non_speech is where it belongs",
+    ]
+    assert f"checked by nobody: {told.strip()}." in (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
+    everything = recipe_from({**values, "data": values["data"] | {"min_confidence": 0.0}}, "test")
+    assert prepare(everything).train_set.references == [*SENTENCES, "BAD CAD", "FACE", "BEEF"]
+
+
+def test_what_a_recogniser_wrote_is_no_reference(tmp_path: Path) -> None:
+    values = brief_recipe(tmp_path)
+    guesses = predictions(tmp_path, ("BAD CAD", 1.0), ("FACE", 1.0), ("BEEF", None), ("", 0.0))
+    for split in ("valid", "test"):
+        data = {**values["data"], split: [guesses]}
+        with pytest.raises(DataError, match=rf"data\.{split}: 3 rows have `pred_text` and no `text`, tones0 \("):
+            check(recipe_from({**values, "data": data}, "test"))
+
+
 @pytest.mark.parametrize("kind", ["characters", "phones", "subwords"])
 @pytest.mark.parametrize("crf", [0.0, 0.9])
 def test_non_speech_is_trained_with_all_tokens_and_losses(

@@ -4,6 +4,7 @@
     asr transcribe calls/ --output-dir transcripts --format txt json srt
     asr transcribe 'calls/**/*.mp3' test.jsonl --output-dir transcripts --format all
     asr transcribe --model runs/digits/model pin.wav
+    asr transcribe unlabelled/ --format jsonl > labelled.jsonl
     ffmpeg -i film.mkv -f wav - | asr transcribe - --format srt
     arecord -f S16_LE -r 16000 | asr transcribe --stream
 
@@ -23,6 +24,7 @@ not word by word: the network is bidirectional, it needs an utterance's end to r
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from asr.transcription.recogniser import Recogniser
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
+MANIFEST = "jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_model(parser)
     parser.add_argument("--output-dir", metavar="FOLDER", help="write files there instead of printing")
     parser.add_argument(
-        "--format", nargs="+", choices=(*FORMATS, "all"), default=["txt"], metavar="FORMAT",
-        help=f"{', '.join(FORMATS)}, several of them, or all (default: txt; printed as path<TAB>text)",
+        "--format", nargs="+", choices=(*FORMATS, "all", MANIFEST), default=["txt"], metavar="FORMAT",
+        help=f"{', '.join(FORMATS)}, several of them, or all (default: txt; printed as path<TAB>text); jsonl: a "
+        "manifest to train on",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="transcribe again what has outputs already")
     which = parser.add_mutually_exclusive_group()
@@ -75,18 +79,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from asr.errors import ConfigError
 
-    formats = list(dict.fromkeys(FORMATS if "all" in args.format else args.format))
+    formats = list(dict.fromkeys(one for name in args.format for one in (FORMATS if name == "all" else [name])))
     live = args.mic or args.stream
     if bool(args.paths) == live:
         raise ConfigError("nothing to transcribe: give a PATH, --mic or --stream" if not live else
                           "--mic and --stream take no PATH")  # fmt: skip
     if len(formats) > 1 and not args.output_dir:
         raise ConfigError(f"--format {' '.join(formats)}: several formats need --output-dir FOLDER")
+    if MANIFEST in formats:
+        _check_manifest(args)
     if args.threads is not None and args.threads < 1:
         raise ConfigError(f"--threads: found {args.threads}, wanted at least 1")
     options.check_output("--output-dir", args.output_dir, folder=True)
     recogniser = _load(args)
     return _listen(recogniser, args) if live else _transcribe(recogniser, formats, args)
+
+
+def _check_manifest(args: argparse.Namespace) -> None:
+    """Raise ConfigError where rows of a manifest could not say what was transcribed."""
+    from asr.audio.files import is_pipe
+    from asr.errors import ConfigError
+
+    for option in ("mic", "stream", "channel", "channels", "track"):
+        if getattr(args, option) is not None and getattr(args, option) is not False:
+            raise ConfigError(f"--format jsonl: a manifest's rows have no place for what --{option} chooses")
+    for path in args.paths:
+        if path == "-" or (os.path.exists(path) and is_pipe(path)):
+            raise ConfigError(f"--format jsonl: a manifest names sound files, and {path} is a pipe")
 
 
 def _load(args: argparse.Namespace) -> "Recogniser":

@@ -32,13 +32,13 @@ class Terminal:
         return sound_of(recording, rate, strict), None
 
     def take(self, recording: "Recording", found: "Recognised", progress: "Progress") -> list[str]:
-        from asr.transcription.writers import WRITERS
+        from asr.transcription.manifest_rows import render
 
         transcript = found.transcript()
         if self.name == "txt":
             self._print_more(recording.label, transcript.text, found.ended, progress)
         elif found.ended:
-            progress.print(WRITERS[self.name](transcript, recording.title))
+            progress.print(render(self.name, transcript, recording))
         return []
 
     def _print_more(self, label: str, text: str, ended: bool, progress: "Progress") -> None:

@@ -32,6 +32,7 @@ class DataConfig:
     valid: list[str] = field(default_factory=list)  # chooses checkpoints; never augmented
     test: list[str] = field(default_factory=list)  # scored once, after training
     non_speech: list[str] = field(default_factory=list)  # noise and music, without text: trained on as saying nothing
+    min_confidence: float = 0.9  # of training rows with `pred_text` and no `text`; of less they are left out
     min_duration: float = 0.1  # seconds; shorter training utterances are left out
     max_duration: float = 20.0  # seconds; longer training utterances are left out
     max_batch_seconds: float = 120.0  # audio in a batch, padding included
@@ -43,6 +44,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         require(
             "data",
+            (0 <= self.min_confidence <= 1, "min_confidence", self.min_confidence, "0 to 1"),
             (0 <= self.min_duration < self.max_duration, "min_duration, max_duration",
              (self.min_duration, self.max_duration), "0 <= min_duration < max_duration"),
             (self.max_batch_seconds > 0, "max_batch_seconds", self.max_batch_seconds, "positive seconds"),

@@ -29,6 +29,8 @@ class Utterance:
     text: str = ""
     offset: float = 0.0  # seconds from the file's start
     speaker: str | None = None
+    pred_text: str = ""  # what a recogniser wrote, in a row without `text`
+    confidence: float | None = None  # how sure it was of that, 0 to 1
 
 
 def read(path: Path | str) -> list[Utterance]:
@@ -102,6 +104,7 @@ def _parse(line: str, folder: Path) -> tuple[Utterance, bool]:
     text = _value(values, "text", str, "")
     if HALVES.search(text):
         raise ValueError(f"text: found {_short(text)}, wanted text without halves of surrogate pairs")
+    pred_text, confidence = ("", None) if text.strip() else _prediction(values)
     name = _name(values, "id")
     row = Utterance(
         id=ODD.sub("_", Path(audio).stem) if name is None else name,
@@ -110,8 +113,23 @@ def _parse(line: str, folder: Path) -> tuple[Utterance, bool]:
         text=text,
         offset=float(offset),
         speaker=_name(values, "speaker"),
+        pred_text=pred_text,
+        confidence=confidence,
     )
     return row, name is not None
+
+
+def _prediction(values: dict[str, Any]) -> tuple[str, float | None]:
+    """What a recogniser wrote, and how sure it was of that."""
+    text = _value(values, "pred_text", str, "")
+    if HALVES.search(text):
+        raise ValueError(f"pred_text: found {_short(text)}, wanted text without halves of surrogate pairs")
+    confidence = values.get("confidence")
+    if not text or confidence is None:
+        return text, None
+    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+        raise ValueError(f"confidence: found {_short(confidence)}, wanted 0 to 1")
+    return text, float(confidence)
 
 
 def _name(values: dict[str, Any], key: str) -> str | None:
@@ -146,6 +164,12 @@ def _value(values: dict[str, Any], key: str, kind: type | tuple[type, ...], defa
     return value
 
 
+def as_name(text: str, number: str = "") -> str:
+    """An id made of a text, shortened at its beginning if it has to be, and what follows it."""
+    kept = ODD.sub("_", text).encode()[-(LONGEST_NAME - len(number.encode())) :]
+    return kept.decode(errors="ignore") + number
+
+
 class _Names:
     """Ids that were given, and how often each was asked for: however many rows ask for one, each is told at once."""
 
@@ -172,19 +196,24 @@ def write(path: Path | str, utterances: Iterable[Utterance]) -> None:
     folder = Path(os.path.abspath(path.parent))
     with replacing(path) as file:
         for row in utterances:
-            line = json.dumps(_values(row, folder), ensure_ascii=False)
-            if HALVES.search(line):  # of a file's name that is not UTF-8
-                line = json.dumps(_values(row, folder))
-            file.write(line + "\n")
+            audio = Path(os.path.abspath(row.audio_filepath))
+            place = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
+            file.write(to_line(replace(row, audio_filepath=str(place))))
 
 
-def _values(row: Utterance, folder: Path) -> dict[str, Any]:
-    audio = Path(os.path.abspath(row.audio_filepath))
+def to_line(row: Utterance) -> str:
+    """A line of a manifest, its end included; the audio's path as it stands."""
     values: dict[str, Any] = {
         "id": row.id,
-        "audio_filepath": str(audio.relative_to(folder) if audio.is_relative_to(folder) else audio),
+        "audio_filepath": row.audio_filepath,
         "offset": row.offset,
         "duration": row.duration,
-        "text": row.text,
     }
-    return values if row.speaker is None else {**values, "speaker": row.speaker}
+    if row.text or not (row.pred_text or row.confidence is not None):
+        values["text"] = row.text
+    else:
+        values |= {"pred_text": row.pred_text, "confidence": row.confidence}
+    if row.speaker is not None:
+        values["speaker"] = row.speaker
+    line = json.dumps(values, ensure_ascii=False)
+    return (json.dumps(values) if HALVES.search(line) else line) + "\n"  # halves: of a file's name that is not UTF-8

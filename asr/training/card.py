@@ -8,22 +8,29 @@ from asr.training.recipe import RecipeConfig, to_yaml
 
 
 def model_card(
-    recipe: RecipeConfig, model: CTCModel, splits: dict[str, Evaluation | None], count: int, seconds: float
+    recipe: RecipeConfig,
+    model: CTCModel,
+    splits: dict[str, Evaluation | None],
+    count: int,
+    seconds: float,
+    predicted: str = "",
 ) -> str:
     """Markdown: what the model is, what it was trained on, what it reaches, how to use and retrain it.
 
-    splits: the scores by the name of what was scored; None where it was not.
+    splits: the scores by the name of what was scored; None where it was not. count, seconds: of the training set;
+    predicted: what is to be said of those whose texts a recogniser wrote.
     """
     parameters = sum(p.numel() for p in model.parameters())
     manifests = recipe.data.train + recipe.data.non_speech
     scores = {split: scored for split, scored in splits.items() if scored}
+    note = predicted and f"Texts that a recogniser wrote, checked by nobody: {predicted}.\n"
     return f"""# {recipe.name}
 
 A {recipe.encoder.cell} CTC speech recogniser, {parameters / 1e6:.2f} M parameters, {model.tokenizer.kind} as output
 units ({model.tokenizer.vocab_size} with blank), audio at {model.sample_rate} Hz.
 
 Trained on {count} utterances, {seconds / 3600:.2f} h, from {", ".join(manifests)} (see the corpus's licence).
-{_table(scores) if scores else "It has not been scored."}
+{note}{_table(scores) if scores else "It has not been scored."}
 
     asr transcribe --model THIS_FOLDER recording.wav
     asr evaluate THIS_FOLDER manifest.jsonl

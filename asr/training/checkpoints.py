@@ -23,7 +23,8 @@ KEY = "asr_origin"  # in a checkpoint, beside Lightning's own
 # Settings that a resumed run may change: they leave its course as it is, or what they stand for is compared itself.
 FREE = {
     "name", "output", "init_from", "early_stopping", "average_best", "checkpoint_steps", "samples", "tokenizer",
-    "data.train", "data.valid", "data.test", "data.non_speech", "data.exclude", "data.num_workers", "data.cache_gb",
+    "data.train", "data.valid", "data.test", "data.non_speech", "data.min_confidence", "data.exclude",
+    "data.num_workers", "data.cache_gb",
 }  # fmt: skip
 # Of Lightning's arguments, those that decide the course.
 BOUND = {

@@ -4,7 +4,7 @@ Whatever a run needs at its end is looked at here, so that no training is spoilt
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pytorch_lightning.utilities import rank_zero_only
@@ -33,16 +33,36 @@ class Rows:
     test: list[Utterance]
     non_speech: list[Utterance]
 
+    def describe_predicted(self, data: DataConfig) -> str:
+        """What became of the training rows whose text a recogniser wrote; empty where there are none."""
+        found = [row for row in self.train if row.pred_text]
+        kept = [row for row in found if row.text]
+        if not found:
+            return ""
+        hours = sum(row.duration for row in kept) / 3600
+        return (
+            f"of {len(found)} training utterances with `pred_text` and no `text`, {len(kept)} ({hours:.2f} h) are of "
+            f"confidence {data.min_confidence:g} and more, and taken; {len(found) - len(kept)} are left out"
+        )
+
 
 def read_rows(data: DataConfig) -> Rows:
     """The rows of all manifests. Raises ConfigError where a split names none, DataError where it holds no utterances.
 
+    A training row without a text gets its `pred_text`, if that is of data.min_confidence.
     Every clip's header is read too: DataError lists those that are missing, cannot be read or end before their row.
     """
     rows = Rows(
-        _read(data.train, "train"), _read(data.valid, "valid"), _read(data.test, "test") if data.test else [],
+        [_with_prediction(row, data) for row in _read(data.train, "train")],
+        _read(data.valid, "valid"), _read(data.test, "test") if data.test else [],
         _read(data.non_speech, "non_speech") if data.non_speech else [],
     )  # fmt: skip
+    for split in ("valid", "test"):
+        if unread := [row for row in getattr(rows, split) if row.pred_text]:
+            raise DataError(
+                f"data.{split}: {len(unread)} rows have `pred_text` and no `text`, {unread[0].id} "
+                f"({unread[0].audio_filepath}) first; wanted what was said: a recogniser's guess is no reference"
+            )
     if spoken := [row for row in rows.non_speech if row.text]:
         raise DataError(
             f"data.non_speech: {len(spoken)} rows have a text, {spoken[0].id} ({spoken[0].audio_filepath}) first: "
@@ -59,6 +79,11 @@ def _read(paths: list[str], split: str) -> list[Utterance]:
     if not rows:
         raise DataError(f"data.{split}: no utterances in {', '.join(paths)}; wanted one JSON object a line")
     return rows
+
+
+def _with_prediction(row: Utterance, data: DataConfig) -> Utterance:
+    sure = row.confidence or 0.0  # what nobody has said to be sure of is for those who take everything
+    return replace(row, text=row.pred_text) if row.pred_text and sure >= data.min_confidence else row
 
 
 @rank_zero_only
@@ -97,6 +122,9 @@ def split_usable(rows: Rows, model: CTCModel, data: DataConfig) -> tuple[list[Ut
     for row, tokens in zip(rows.train, model.tokenizer.encode_all(map(named, rows.train)), strict=True):
         if reason := _wrong_duration(row, data):
             excluded.append((row, reason))
+        elif row.pred_text and not row.text:
+            sure = "unknown" if row.confidence is None else f"{row.confidence:g}"
+            excluded.append((row, f"pred_text of confidence {sure}, wanted {data.min_confidence:g} (min_confidence)"))
         elif not tokens:
             excluded.append((row, "no text; if nobody speaks in it, data.non_speech is where it belongs"))
         elif reason := _too_short(row, tokens, model, fastest):

@@ -162,6 +162,8 @@ def prepare(recipe: RecipeConfig) -> Prepared:
     """Read and check all that the run needs, to its end. Raises UserErrors for what cannot be trained or scored."""
     data = recipe.data
     rows = read_rows(data)
+    if predicted := rows.describe_predicted(data):
+        rank_zero_only(print)(predicted)
     model = CTCModel(recipe.model, make_tokenizer(recipe.tokenizer, [row.text for row in rows.train]))
     if recipe.init_from:
         told = start_from(model, CTCModel.load(find_model(recipe.init_from)))
@@ -398,7 +400,9 @@ def _save_model(
     """The model folder; its card tells what has been scored so far."""
     scores = {"validation": valid, "test": test}
     seconds = float(run.train_set.seconds.sum())
-    run.model.save(recipe.folder / "model", model_card(recipe, run.model, scores, len(run.train_set), seconds))
+    predicted = run.rows.describe_predicted(recipe.data)
+    card = model_card(recipe, run.model, scores, len(run.train_set), seconds, predicted)
+    run.model.save(recipe.folder / "model", card)
 
 
 def _write_results(folder: Path, valid: Evaluation, test: Evaluation | None) -> None:

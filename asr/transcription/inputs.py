@@ -47,6 +47,12 @@ class Recording:
     separate: bool = False  # whether other channels are transcribed beside it
     offset: float = 0.0  # seconds
     duration: float | None = None  # seconds; None: to the end
+    speaker: str | None = None
+
+    @property
+    def id(self) -> str:
+        """In a manifest: that of the row that it came from, else its title."""
+        return self.title if self.duration is None else self.label
 
     @property
     def title(self) -> str:
@@ -83,7 +89,14 @@ def find(
     if manifests and not rows:
         problems.append(f"{', '.join(manifests)}: no utterances; wanted one JSON object a line")
     recordings = [
-        Recording(Path(row.audio_filepath), row.id, row.id.replace("/", "_"), offset=row.offset, duration=row.duration)
+        Recording(
+            Path(row.audio_filepath),
+            row.id,
+            row.id.replace("/", "_"),
+            offset=row.offset,
+            duration=row.duration,
+            speaker=row.speaker,
+        )  # fmt: skip
         for row in rows
     ]
     files = [name for name in inputs if name not in manifests]

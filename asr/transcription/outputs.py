@@ -17,8 +17,9 @@ from asr.errors import ConfigError
 from asr.transcription.batch import Recognised, Sentence
 from asr.transcription.inputs import Recording
 from asr.transcription.made_with import Origin, differences
+from asr.transcription.manifest_rows import render
 from asr.transcription.transcript import Transcript
-from asr.transcription.writers import WRITERS, write
+from asr.transcription.writers import write
 
 RECORD = ".asr-transcribe.jsonl"
 
@@ -59,7 +60,7 @@ class Outputs:
     def save(self, recording: Recording, transcript: Transcript, formats: Sequence[str]) -> None:
         """Write the outputs, and in RECORD what they were made of. Raises OSError."""
         for name in formats:
-            write(self.path(recording, name), WRITERS[name](transcript, recording.title))
+            write(self.path(recording, name), render(name, transcript, recording))
         origin = Origin.of(recording, *self.made_with)
         line = json.dumps({"output": recording.output, **origin.to_dict()})
         descriptor = os.open(self.folder / RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
