@@ -97,13 +97,14 @@ def align(
     sample_rate: int | None = None,
     channel: int | None = None,
     *,
-    text_scheme: str = "none",
+    text_scheme: str | None = None,
     device: str = "auto",
 ) -> "Alignment":
     """When each word, and each character or phone, of a text is said in its recording.
 
     audio, sample_rate, channel: a recording, as `Transcriber` takes it
-    text: written as the model's training text was; text_scheme, one of asr.text.normalise.SCHEMES, helps
+    text: any; text_scheme, one of asr.text.normalise.SCHEMES, is how it is spelt, by default as the model's training
+        texts were. The words come out as they are given
     model: one that is loaded already, or what `load_model` takes, for `device`
 
     Raises AudioError for the recording, TextError for a text with symbols that the model lacks, DataError for one that
@@ -111,21 +112,19 @@ def align(
     """
     from asr.alignment.forced import Aligner
     from asr.model.load import load_model_folder
-    from asr.text.normalise import normalise
     from asr.transcription.sound import open_source
     from asr.transcription.transcriber import Transcriber
 
     network = model.model if isinstance(model, Transcriber) else load_model_folder(model, device)
-    text = normalise(text, text_scheme)
     sound = open_source(audio, network.sample_rate, sample_rate, channel)
-    return Aligner(network).waveform(sound.waveform(), text)
+    return Aligner(network).waveform(sound.waveform(), text, text_scheme)
 
 
 def evaluate(
     model: "Transcriber | PathOrName | None",
     manifests: "PathOrName | Sequence[PathOrName] | Sequence[Utterance]",
     *,
-    text_scheme: str = "none",
+    text_scheme: str | None = None,
     device: str = "auto",
     on_progress: Callable[[float], object] | None = None,
 ) -> "Evaluation":
@@ -133,7 +132,8 @@ def evaluate(
 
     model: one that is loaded already, or what `load_model` takes, for `device`
     manifests: a JSONL manifest or several, or rows that `asr.data.manifest.read` gave
-    text_scheme: how references and hypotheses are normalised before they are compared (asr.text.normalise.SCHEMES)
+    text_scheme: how references and hypotheses are normalised before they are compared (asr.text.normalise.SCHEMES); by
+        default as the model's training texts were
     on_progress: called with the share (0 to 1) that is done
 
     Raises ManifestError for manifests with bad rows or none, AudioError for files that cannot be read.

@@ -210,7 +210,7 @@ def test_align(model: Path, recording: Path) -> None:
         assert [word.text for word in found.words] == ["BAD", "CAB"]
         assert found == asr.align(say("BAD CAB"), "BAD CAB", loaded)
     stereo = np.stack([say("HIDE JA"), say("BAD CAB")])
-    assert asr.align(stereo, "bad, cab!", model, RATE, 1, text_scheme="english").words[1].text == "CAB"
+    assert asr.align(stereo, "bad, cab!", model, RATE, 1, text_scheme="english").words[1].text == "cab!"
     with pytest.raises(TextError, match="'Z'"):
         asr.align(recording, "ZOO", model)
     with pytest.raises(DataError, match="does not fit into the recording"):

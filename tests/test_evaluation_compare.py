@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from asr.errors import DataError
 from asr.evaluation.compare import compare
 from asr.evaluation.scoring import align_all, count_alignment, count_errors
 from asr.evaluation.significance import grouped, mapsswe, paired_bootstrap, rate_interval
+from tests.sctk import sctk
 
 
 def spoiled(texts: list[str], share: float, rng: np.random.Generator) -> list[str]:
@@ -118,19 +118,18 @@ def test_references_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_equal_to_sctk(references: list[str], tmp_path: Path) -> None:
     """sclite breaks ties between alignments otherwise, so that a few segments differ."""
-    sclite, sc_stats = shutil.which("sclite"), shutil.which("sc_stats")
-    if not (sclite and sc_stats):
-        pytest.skip("sctk (Debian package) is not installed")
+    sclite, sc_stats = sctk("sclite"), sctk("sc_stats")
     rng = np.random.default_rng(6)
     hypotheses = {"a": spoiled(references, 0.25, rng), "b": spoiled(references, 0.2, rng)}
     for name, texts in {"ref": references, **hypotheses}.items():
         lines = [f"{text} (spk{i % 10}_{i})" for i, text in enumerate(texts)]
         (tmp_path / f"{name}.trn").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name in hypotheses:
-        command = [sclite, "-r", "ref.trn", "trn", "-h", f"{name}.trn", "trn", "-i", "spu_id", "-o", "sgml", "-n", name]
+        names = ["-r", "ref.trn", "trn", "-h", f"{name}.trn", "trn"]
+        command = [*sclite, *names, "-i", "spu_id", "-o", "sgml", "-n", name]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     both = (tmp_path / "a.sgml").read_text(encoding="utf-8") + (tmp_path / "b.sgml").read_text(encoding="utf-8")
-    command = [sc_stats, "-p", "-t", "mapsswe", "-v", "-n", "-"]
+    command = [*sc_stats, "-p", "-t", "mapsswe", "-v", "-n", "-"]
     done = subprocess.run(command, cwd=tmp_path, input=both, encoding="utf-8", capture_output=True)
     theirs = re.search(r"# segs: (\d+)\).*\(mean: (\S+)\).*\(Z Stat: (\S+)\)", done.stdout)
     assert theirs
@@ -138,3 +137,46 @@ def test_equal_to_sctk(references: list[str], tmp_path: Path) -> None:
     assert ours.segments == pytest.approx(int(theirs[1]), rel=0.02)
     assert ours.mean == pytest.approx(float(theirs[2]), abs=0.02)
     assert ours.z == pytest.approx(float(theirs[3]), abs=0.2)
+
+
+def write_rows(path: Path, references: list[str], hypotheses: list[str], speakers: int = 10) -> Path:
+    rows = [
+        {"id": f"u{i}", "text": reference, "pred_text": hypothesis, "speaker": f"s{i % speakers}"}
+        for i, (reference, hypothesis) in enumerate(zip(references, hypotheses, strict=True))
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_little_is_too_little_to_tell(references: list[str], tmp_path: Path) -> None:
+    wrong = spoiled(references, 0.3, np.random.default_rng(1))
+    for count, speakers, enough in ((2, 10, False), (300, 3, False), (300, 10, True)):
+        few = references[:count]
+        a = write_rows(tmp_path / "a.jsonl", few, few, speakers)
+        b = write_rows(tmp_path / "b.jsonl", few, wrong[:count], speakers)
+        assert compare(a, b).verdict().startswith("A is better" if enough else "Too little to tell")
+
+
+def test_other_references_are_an_error(references: list[str], tmp_path: Path) -> None:
+    a = write_rows(tmp_path / "a.jsonl", references, references)
+    b = write_rows(tmp_path / "b.jsonl", [*references[:-1], "Z"], references)
+    with pytest.raises(DataError, match=r"u299: the references differ: '.*' in .*a\.jsonl, 'Z' in .*b\.jsonl"):
+        compare(a, b)
+    assert compare(a, b, references=a).a.errors == 0
+
+
+def test_errors_of_writing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said, found = ["The cat sat.", "It's one, two!"], ["THE CAT SAT", "IT'S ONE THREE"]
+    (tmp_path / "ref.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
+    (tmp_path / "hyp.txt").write_text("\n".join(found) + "\n", encoding="utf-8")
+    command = ["score", str(tmp_path / "ref.txt"), str(tmp_path / "hyp.txt")]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert "WER 100.00%" in out
+    assert "case, punctuation or Unicode form make 5 of the 6 errors: with --text-scheme basic the WER is 16.67%" in err
+    assert main([*command, "--text-scheme", "basic"]) == 0
+    out, err = capsys.readouterr()
+    assert "WER 16.67%" in out and err == ""
+    a = write_rows(tmp_path / "a.jsonl", said, found)
+    assert main(["compare", str(a), str(a)]) == 0
+    assert f"{a}: case, punctuation or Unicode form make 5 of the 6 errors" in capsys.readouterr().err

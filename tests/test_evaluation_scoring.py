@@ -2,7 +2,6 @@
 
 import random
 import re
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asr.evaluation.scoring import ErrorCounts, align, count_errors
+from tests.sctk import sctk
 
 
 def test_each_kind_of_error_counts() -> None:
@@ -157,22 +157,12 @@ def errors_of_cheapest(reference: list[str], hypothesis: list[str]) -> tuple[int
     return best[len(reference), len(hypothesis)][1:]
 
 
-@pytest.fixture(scope="module")
-def sclite() -> list[str]:
-    """How to call sclite: Debian's package sctk has it behind a program `sctk`."""
-    if shutil.which("sclite"):
-        return ["sclite"]
-    if shutil.which("sctk"):
-        return ["sctk", "sclite"]
-    pytest.skip("sclite is not installed: apt-get install sctk")
-
-
-def sclite_counts(sclite: list[str], pairs: list[tuple[str, str]], folder: Path) -> list[ErrorCounts]:
+def sclite_counts(pairs: list[tuple[str, str]], folder: Path) -> list[ErrorCounts]:
     for name, side in (("ref", 0), ("hyp", 1)):
         lines = [f"{pair[side]} (s-{number:04d})\n" for number, pair in enumerate(pairs)]
         (folder / f"{name}.trn").write_text("".join(lines), encoding="utf-8")
     files = ["-r", str(folder / "ref.trn"), "trn", "-h", str(folder / "hyp.trn"), "trn"]
-    words = [*sclite, *files, "-i", "rm", "-s", "-o", "pra", "stdout"]
+    words = [*sctk("sclite"), *files, "-i", "rm", "-s", "-o", "pra", "stdout"]
     printed = subprocess.run(words, capture_output=True, encoding="utf-8", check=True).stdout
     found = re.findall(r"id: \(s-(\d+)\)\s+Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)", printed)
     assert len(found) == len(pairs)
@@ -180,19 +170,17 @@ def sclite_counts(sclite: list[str], pairs: list[tuple[str, str]], folder: Path)
     return [counts[number] for number in range(len(pairs))]
 
 
-def test_usual_pairs_have_sclites_totals(sclite: list[str], tmp_path: Path) -> None:
+def test_usual_pairs_have_sclites_totals(tmp_path: Path) -> None:
     pairs = random_pairs(seed=4, number=400, vocabulary=1000)
-    for (reference, hypothesis), theirs in zip(pairs, sclite_counts(sclite, pairs, tmp_path), strict=True):
+    for (reference, hypothesis), theirs in zip(pairs, sclite_counts(pairs, tmp_path), strict=True):
         ours = count_errors([reference], [hypothesis])
         assert (ours.errors, ours.reference_length) == (theirs.errors, theirs.reference_length)
 
 
-def test_hard_pairs_have_sclites_totals_where_its_weights_want_the_fewest_errors(
-    sclite: list[str], tmp_path: Path
-) -> None:
+def test_hard_pairs_have_sclites_totals_where_its_weights_want_the_fewest_errors(tmp_path: Path) -> None:
     pairs = random_pairs(seed=5, number=400, vocabulary=5)
     differing, undecided = 0, 0
-    for (reference, hypothesis), theirs in zip(pairs, sclite_counts(sclite, pairs, tmp_path), strict=True):
+    for (reference, hypothesis), theirs in zip(pairs, sclite_counts(pairs, tmp_path), strict=True):
         ours = count_errors([reference], [hypothesis])
         fewest, most = errors_of_cheapest(reference.split(), hypothesis.split())
         assert theirs.reference_length == ours.reference_length

@@ -8,7 +8,7 @@ import pytest
 
 from asr.errors import ConfigError, ModelError, TextError
 from asr.text import build_tokenizer, load_tokenizer
-from asr.text.normalise import SCHEMES, capitals, normalise
+from asr.text.normalise import SCHEMES, capitals, narrowest_scheme, normalise, normalise_what_can_be
 from asr.text.tokenizer import CharacterTokenizer, TokenizerConfig
 
 
@@ -213,3 +213,39 @@ def test_configurations_of_another_make(letters: CharacterTokenizer, tmp_path: P
     letters.save(tmp_path)
     with pytest.raises(ModelError, match=f"{tmp_path}: (tokenizer of kind|not the configuration)"):
         load_tokenizer(tmp_path, config)
+
+
+@pytest.mark.parametrize(
+    ("texts", "scheme"),
+    [
+        (["ONE TWO", "IT'S"], "english"),
+        (["ONE 2"], "basic"),
+        (["GRÜSSE AN MÜLLER"], "basic"),
+        (["İYİ GÜNLER", "IŞIK"], "turkish"),
+        (["one two"], "none"),
+        (["ONE, TWO"], "none"),
+        ([], "english"),
+    ],
+)
+def test_the_scheme_that_texts_are_in(texts: list[str], scheme: str) -> None:
+    assert narrowest_scheme(texts) == scheme
+    assert all(normalise(text, scheme) == text for text in texts)
+
+
+def test_words_that_a_scheme_cannot_write_stop_nothing() -> None:
+    assert normalise_what_can_be("In 1990 we paid $20, Zoë.", "english") == "IN 1990 WE PAID 20 ZOE"
+    assert normalise_what_can_be("— well-known", "english") == "WELL KNOWN"
+    assert normalise_what_can_be("100 % sicher", "english") == "100 SICHER"
+
+
+def test_a_model_knows_how_its_texts_were_written(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(TokenizerConfig(), ["ONE TWO"])
+    assert tokenizer.text_scheme == "english" and tokenizer.normalise("One, two!") == "ONE TWO"
+    tokenizer.save(tmp_path)
+    assert load_tokenizer(tmp_path, tokenizer.to_config()).text_scheme == "english"
+    assert load_tokenizer(tmp_path, {"kind": "characters"}).text_scheme == "none"  # of models made before
+    assert build_tokenizer(TokenizerConfig(text_scheme="basic"), ["ONE TWO"]).text_scheme == "basic"
+    with pytest.raises(ModelError, match=r"tokenizer.text_scheme: found 'latin', wanted one of none, basic"):
+        load_tokenizer(tmp_path, {"kind": "characters", "text_scheme": "latin"})
+    with pytest.raises(ConfigError, match=r"tokenizer.text_scheme: found 'latin', wanted one of"):
+        TokenizerConfig(text_scheme="latin")

@@ -161,7 +161,7 @@ def test_saved_and_loaded_without_the_lexicons(tokenizer: PhoneTokenizer, cmudic
     loaded = load_tokenizer(folder, tokenizer.to_config())
     assert loaded.reference("hello world") == "HH AH L OW W ER L D"  # WORLD was in no training text
     assert isinstance(loaded, PhoneTokenizer) and loaded.lexicon == tokenizer.lexicon
-    assert loaded.to_config() == {"kind": "phones", "unknown": "error", "g2p": False}
+    assert loaded.to_config() == {"kind": "phones", "unknown": "error", "text_scheme": "none", "g2p": False}
 
 
 def test_decoding_needs_tokens_alone(tokenizer: PhoneTokenizer, tmp_path: Path) -> None:

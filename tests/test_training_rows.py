@@ -224,3 +224,20 @@ def test_what_has_a_text_is_speech(tmp_path: Path) -> None:
     values["data"]["non_speech"] = values["data"]["train"]
     with pytest.raises(DataError, match=r"data.non_speech: 4 rows have a text, .*first: '.*wanted none.*data.train"):
         check(recipe_from(values, "test"))
+
+
+def test_texts_are_written_as_the_training_texts_are(tmp_path: Path) -> None:
+    values = brief_recipe(tmp_path)
+    rows = [replace(row, text=row.text.lower() + ".") for row in manifest.read(values["data"]["valid"][0])]
+    values["data"]["valid"] = [write_manifest(tmp_path, "lower.jsonl", rows)]
+    run = prepare(recipe_from(values, "test"))
+    assert run.model.tokenizer.text_scheme == "english"
+    assert [row.text for row in run.rows.valid] == [row.text.upper().rstrip(".") for row in rows]
+    values["data"]["train"] = values["data"]["valid"]
+    values["tokenizer"] = {"text_scheme": "english"}
+    run = prepare(recipe_from(values, "test"))
+    assert all(row.text.isupper() for row in run.rows.train) and run.model.tokenizer.text_scheme == "english"
+    bad = [replace(rows[0], text="catch 22")]
+    values["data"]["train"] = [write_manifest(tmp_path, "bad.jsonl", bad)]
+    with pytest.raises(TextError, match=r"catch 22.*found '2'.*the scheme english takes"):
+        prepare(recipe_from(values, "test"))

@@ -10,9 +10,10 @@ CTC marks a token on few frames, often one, and gives the others to the blank: b
 
 import copy
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from asr.audio.load import load_audio
 from asr.compiled import compiled
 from asr.decoders import Word
 from asr.errors import DataError, TextError
-from asr.text.normalise import capitals
+from asr.text.normalise import capitals, normalise
 from asr.text.tokenizer import Tokenizer, ctc_frames
 
 if TYPE_CHECKING:
@@ -83,23 +84,32 @@ class Aligner:
     def __init__(self, model: "AcousticModel"):
         self.model = model.eval()
 
-    def __call__(self, path: Path | str, text: str, offset: float = 0.0, duration: float | None = None) -> Alignment:
+    def __call__(
+        self,
+        path: Path | str,
+        text: str,
+        offset: float = 0.0,
+        duration: float | None = None,
+        text_scheme: str | None = None,
+    ) -> Alignment:
         """Align a sound file, or `duration` seconds of it from `offset` on; times count from there.
 
         Raises AudioError for a file that cannot be read, TextError and DataError as `align` does.
         """
         waveform, _ = load_audio(path, self.model.sample_rate, offset=offset, duration=duration)
-        return self.waveform(waveform, text)
+        return self.waveform(waveform, text, text_scheme)
 
-    def waveform(self, waveform: np.ndarray, text: str) -> Alignment:
-        """Align a waveform (S,) float32 at the model's sample rate."""
-        return align(
-            self.emissions(waveform),
-            self.model.tokenizer,
-            text,
-            self.model.seconds_per_frame,
-            len(waveform) / self.model.sample_rate,
-        )
+    def waveform(self, waveform: np.ndarray, text: str, text_scheme: str | None = None) -> Alignment:
+        """Align a waveform (S,) float32 at the model's sample rate.
+
+        text_scheme: of asr.text.normalise, in which the text is spelt; by default that of the model's training texts.
+        The alignment has the words as they are given.
+        """
+        tokenizer = self.model.tokenizer
+        write = tokenizer.normalise if text_scheme is None else partial(normalise, scheme=text_scheme)
+        seconds = len(waveform) / self.model.sample_rate
+        found = align(self.emissions(waveform), tokenizer, write(text), self.model.seconds_per_frame, seconds)
+        return as_given(found, text, write)
 
     def emissions(self, waveform: np.ndarray) -> np.ndarray:
         """Waveform (S,) -> log_probs (T, V) float32; a long one in the windows in which it would be transcribed."""
@@ -158,6 +168,23 @@ def align(
         duration=limit,
         score=score,
     )
+
+
+def as_given(alignment: Alignment, text: str, write: Callable[[str], str]) -> Alignment:
+    """The alignment of what `write` made of the text, with the text's own words: of Well-known, WELL and KNOWN in one.
+
+    Where the text was not written word by word, the alignment stays as it is.
+    """
+    given = [(word, write(word).split()) for word in text.split()]
+    if [part for _, parts in given for part in parts] != [word.text for word in alignment.words]:
+        return alignment
+    left = iter(alignment.words)
+    words = (
+        AlignedWord(word, tuple(token for part in islice(left, len(parts)) for token in part.tokens))
+        for word, parts in given
+        if parts
+    )
+    return replace(alignment, words=tuple(words))
 
 
 def spell(tokenizer: Tokenizer, text: str) -> list[Unit]:

@@ -7,8 +7,9 @@
 
 TEXT is a text file or the text itself; a manifest has its own. Prints the alignment, or writes a file for each
 recording into --output-dir. Formats: textgrid (Praat: a tier of words, a tier of tokens), ctm (NIST), json. Times are
-seconds from the recording's beginning, in a manifest from the utterance's. The text must be written as the model's
-training text was (--text-scheme helps); a model of phones says words as its lexicon does, in the way that fits best.
+seconds from the recording's beginning, in a manifest from the utterance's. The text is brought into the form of the
+model's training text, and comes out as it was given; a model of phones says words as its lexicon does, in the way that
+fits best.
 
 A manifest's utterance that cannot be aligned does not stop the others: it is reported at the end, the exit code is 1.
 """
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", metavar="FILE.png", help="draw waveform, log-mel, emissions and words (one recording)"
     )
-    options.add_text_scheme(parser, "the text")
+    options.add_text_scheme(parser, "the text before it is spelt", of_model=True)
     parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")
 
 
@@ -46,7 +47,6 @@ def run(args: argparse.Namespace) -> int:
     from asr.audio.load import load_audio
     from asr.errors import ConfigError, UserError
     from asr.model.load import load_model_folder
-    from asr.text.normalise import normalise
     from asr.transcription.writers import write
 
     if len(args.format) > 1 and not args.output_dir:
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             waveform, rate = load_audio(
                 row.audio_filepath, aligner.model.sample_rate, offset=row.offset, duration=duration
             )
-            alignment = aligner.waveform(waveform, normalise(row.text, args.text_scheme))
+            alignment = aligner.waveform(waveform, row.text, args.text_scheme)
         except UserError as error:
             if args.text is not None:
                 raise

@@ -11,6 +11,7 @@ references; for other formats (see `asr score`) give --references.
 """
 
 import argparse
+import sys
 
 from asr.commands import options
 
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
 
     options.check_output("--json", args.json)
     found = compare(args.a, args.b, args.references, args.text_scheme)
+    for told in found.hints:
+        print(f"asr compare: {told}", file=sys.stderr)
     print(found.describe())
     options.write_json(args.json, asdict(found))
     return 0

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embed-audio", action="store_true", help="put the sound into the page instead of linking it")
     parser.add_argument("--details", action="store_true", help="print the tables and the worst utterances too")
     parser.add_argument("--vocabulary", metavar="FILE", help="text or manifest of training: count words outside it")
-    options.add_text_scheme(parser, "references and hypotheses before scoring")
+    options.add_text_scheme(parser, "references and hypotheses before scoring", of_model=True)
     parser.add_argument("--hypotheses", metavar="FILE", help="write id, text, pred_text, speaker as JSONL")
     parser.add_argument("--max-batch-seconds", type=float, default=120.0, help="audio in a batch (default: 120)")
     parser.add_argument("--device", default="cpu", help="torch device, e.g. cuda (default: cpu)")

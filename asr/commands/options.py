@@ -23,11 +23,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_text_scheme(parser: argparse.ArgumentParser, texts: str) -> None:
-    """texts: which are normalised."""
+def add_text_scheme(parser: argparse.ArgumentParser, texts: str, *, of_model: bool = False) -> None:
+    """texts: which are normalised; of_model: by default as the model's training texts were, which None stands for."""
+    default = "as the model's training texts were" if of_model else "none"
     parser.add_argument(
-        "--text-scheme", choices=SCHEMES, default="none", help=f"how to normalise {texts} (default: none)"
-    )
+        "--text-scheme", choices=SCHEMES, default=None if of_model else "none",
+        help=f"how to normalise {texts} (default: {default})",
+    )  # fmt: skip
 
 
 def read_manifests(paths: Sequence[str]) -> "list[Utterance]":

@@ -9,6 +9,7 @@ found by ending and content unless named.
 """
 
 import argparse
+import sys
 
 from asr.commands import options
 from asr.evaluation.transcripts import FORMATS
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from asr.evaluation.scoring import count_errors, finite
     from asr.evaluation.transcripts import pair_transcripts
+    from asr.evaluation.writing import hint
     from asr.text.normalise import normalise
 
     options.check_output("--json", args.json)
@@ -35,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     hypotheses = [normalise(pair.hypothesis, args.text_scheme) for pair in pairs]
     words = count_errors(references, hypotheses, unit="word")
     characters = count_errors(references, hypotheses, unit="character")
+    if args.text_scheme == "none" and (told := hint(references, hypotheses, words)):
+        print(f"asr score: {told}", file=sys.stderr)
     print(f"WER {words.describe('words')}\nCER {characters.describe('characters')}\n{len(pairs)} utterances")
     figures = {**words.to_dict(), "cer": finite(characters.rate), "utterances": len(pairs)}
     options.write_json(args.json, figures)

@@ -1,16 +1,21 @@
 """Two systems on the same references."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from asr.errors import DataError
-from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment
+from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment, count_errors
 from asr.evaluation.significance import MatchedPairs, PairedBootstrap, grouped, mapsswe, paired_bootstrap
-from asr.evaluation.transcripts import detect_format, pair_transcripts
+from asr.evaluation.transcripts import Pair, detect_format, pair_transcripts
+from asr.evaluation.writing import hint
 from asr.text.normalise import normalise
 
 SIGNIFICANT = 0.05
+FEWEST_UNITS = 5  # of the bootstrap, below which its interval means nothing
+FEWEST_SEGMENTS = 30  # of the matched pairs, whose z is normal for many only
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Comparison:
     unit: str  # "speakers" or "utterances"
     bootstrap: PairedBootstrap
     matched_pairs: MatchedPairs
+    hints: tuple[str, ...] = ()  # what the user may have overlooked
 
     def describe(self) -> str:
         """The figures, and a plain sentence."""
@@ -39,6 +45,11 @@ class Comparison:
         )
 
     def verdict(self) -> str:
+        if self.units < FEWEST_UNITS or self.matched_pairs.segments < FEWEST_SEGMENTS:
+            return (
+                f"Too little to tell: {self.units} {self.unit} and {self.matched_pairs.segments} segments with errors; "
+                f"{FEWEST_UNITS} and {FEWEST_SEGMENTS} are the least."
+            )
         if self.matched_pairs.p >= SIGNIFICANT or not self.bootstrap.difference:
             return "The difference may well be chance."
         better = "B" if self.bootstrap.difference > 0 else "A"
@@ -52,13 +63,20 @@ def compare(
 ) -> Comparison:
     """The hypotheses of files A and B against the references, which by default stand in A beside its hypotheses.
 
-    Raises DataError where an utterance is missing somewhere, or the references are.
+    Raises DataError where an utterance is missing somewhere, or the references are, or where B has others than A.
     """
     if references is None and detect_format(a) != "jsonl":
         raise DataError(f"{a}: only JSONL holds references beside hypotheses: give the references (--references)")
     pairs = [pair_transcripts(references or a, hypotheses) for hypotheses in (a, b)]
+    if references is None and detect_format(b) == "jsonl":
+        _check_same(a, pairs[0], b)
     wanted = [normalise(pair.reference, text_scheme) for pair in pairs[0]]
     hypotheses = [[normalise(pair.hypothesis, text_scheme) for pair in of_one] for of_one in pairs]
+    hints = [
+        f"{path}: {told}"
+        for path, texts in zip((a, b), hypotheses, strict=True)
+        if text_scheme == "none" and (told := hint(wanted, texts, count_errors(wanted, texts)))
+    ]
     counts = [[count_alignment(item) for item in align_all(wanted, texts)] for texts in hypotheses]
     speakers = _speakers(a)
     groups = [speakers.get(pair.id, pair.id) for pair in pairs[0]]
@@ -75,14 +93,32 @@ def compare(
         "speakers" if speakers else "utterances",
         paired_bootstrap(errors_a, errors_b, lengths),
         mapsswe(wanted, *hypotheses),
+        tuple(hints),
     )
+
+
+def _check_same(a: Path | str, pairs: Sequence[Pair], b: Path | str) -> None:
+    """Raise DataError where B's own references, if it has any, are not A's."""
+    others = {str(row["id"]): row["text"] for row in _rows(b) if "pred_text" in row and "text" in row and "id" in row}
+    for pair in pairs:
+        other = others.get(pair.id, pair.reference)
+        if " ".join(str(other).split()) != " ".join(pair.reference.split()):
+            raise DataError(
+                f"{pair.id}: the references differ: {pair.reference!r} in {a}, {other!r} in {b}. Systems are compared "
+                "on the same references: score both with one set, or name it with --references"
+            )
 
 
 def _speakers(path: Path | str) -> dict[str, str]:
     """Speaker by utterance, where JSONL tells; empty where it does not for each."""
     if detect_format(path) != "jsonl":
         return {}
-    rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not all(isinstance(row, dict) and row.get("speaker") and "id" in row for row in rows):
+    rows = _rows(path)
+    if not all(row.get("speaker") and "id" in row for row in rows):
         return {}
     return {str(row["id"]): str(row["speaker"]) for row in rows}
+
+
+def _rows(path: Path | str) -> list[dict[str, Any]]:
+    """Of JSONL that has been read as transcripts already."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from asr.data.batches import SpeechDataset
@@ -123,29 +123,34 @@ def evaluate(
     utterances: Sequence[Utterance],
     decoder: Decoder | None = None,
     *,
-    text_scheme: str = "none",
+    text_scheme: str | None = None,
     max_batch_seconds: float = 120.0,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Evaluation:
     """Decode every utterance (greedily by default) and score it against its text; a phone model against its phones.
 
-    text_scheme: one of asr.text.normalise.SCHEMES, by which both are normalised before they are compared. progress:
-    called with the number of utterances just done. Raises AudioError for files that cannot be read, and for a phone
+    text_scheme: one of asr.text.normalise.SCHEMES, by which references and hypotheses are written before they are
+    compared; by default that of the model's training texts, as far as it can write the references. progress: called
+    with the number of utterances just done. Raises AudioError for files that cannot be read, and for a phone
     model TextError where a word has no pronunciation.
     """
     decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
     # A search with a lexicon finds words, whatever the model's units.
     phones = model.tokenizer.kind == "phones" and decoder.unit != "word"
+    write = model.tokenizer.normalise if text_scheme is None else partial(normalise, scheme=text_scheme)
+    rows = [replace(row, text=write(row.text)) for row in utterances]
     # Words are scored as they stand: symbols that a model does not know are its errors.
-    dataset = SpeechDataset(utterances, model.tokenizer if phones else None, model.sample_rate)
+    dataset = SpeechDataset(rows, model.tokenizer if phones else None, model.sample_rate)
     started = time.perf_counter()
     found: dict[int, Hypothesis] = {}
-    for rows, log_probs, num_frames in emissions(model, dataset, max_batch_seconds):
-        found.update((row, lists[0]) for row, lists in zip(rows, decoder(log_probs, num_frames), strict=True))
-        progress(len(rows))
+    for places, log_probs, num_frames in emissions(model, dataset, max_batch_seconds):
+        found.update((place, lists[0]) for place, lists in zip(places, decoder(log_probs, num_frames), strict=True))
+        progress(len(places))
     elapsed = time.perf_counter() - started
-    hypotheses = [replace(found[i], text=normalise(found[i].text, text_scheme)) for i in range(len(dataset))]
-    references = [normalise(text, text_scheme) for text in dataset.references]
+    hypotheses = [found[i] for i in range(len(dataset))]
+    if not phones:  # whose names are no text
+        hypotheses = [replace(hypothesis, text=write(hypothesis.text)) for hypothesis in hypotheses]
+    references = dataset.references
     texts = [hypothesis.text for hypothesis in hypotheses]
     return Evaluation(
         utterances=list(utterances),
@@ -156,5 +161,5 @@ def evaluate(
         unit="phone" if phones else "word",
         audio_seconds=float(dataset.seconds.sum()),
         processing_seconds=elapsed,
-        text_scheme=text_scheme,
+        text_scheme=model.tokenizer.text_scheme if text_scheme is None else text_scheme,
     )

@@ -63,7 +63,8 @@ def tune(
     searching = replace(settings, rescoring_lm="", log_prior=(), prior_weight=0.0)
     decoder = build_decoder(model.tokenizer, model.seconds_per_frame, searching)
     rescorer = RecurrentLM.load(settings.rescoring_lm) if settings.rescoring_lm else None
-    dataset = SpeechDataset(utterances, None, model.sample_rate)
+    rows = [replace(row, text=model.tokenizer.normalise(row.text)) for row in utterances]
+    dataset = SpeechDataset(rows, None, model.sample_rate)
     batches = [(rows, log_probs.cpu(), frames) for rows, log_probs, frames in emissions(model, dataset)]
     settings = replace(settings, log_prior=log_prior(batches))
     tried: dict[Point, ErrorCounts] = {}

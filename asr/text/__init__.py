@@ -5,11 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import ModelError
+from asr.text.normalise import narrowest_scheme
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenizerConfig
 
 
 def build_tokenizer(config: TokenizerConfig, texts: Iterable[str]) -> Tokenizer:
     """Make the tokenizer for these training texts. Raises TextError, for phones also where a word cannot be said."""
+    texts = list(texts)
+    tokenizer = _built(config, texts)
+    tokenizer.text_scheme = config.text_scheme or narrowest_scheme(texts)
+    return tokenizer
+
+
+def _built(config: TokenizerConfig, texts: list[str]) -> Tokenizer:
     if config.kind == "subwords":
         from asr.text.subwords import SubwordTokenizer
 

@@ -6,7 +6,7 @@ trained on and scored.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from asr.errors import ConfigError, TextError
@@ -127,6 +127,41 @@ def normalise(text: str, scheme: str) -> str:
     if scheme not in SCHEMES:
         raise ConfigError(f"text scheme: found {scheme!r}, wanted one of {', '.join(SCHEMES)}")
     return SCHEMES[scheme](text)
+
+
+def normalise_what_can_be(text: str, scheme: str) -> str:
+    """The same, but words that the scheme cannot write are brought into `basic`: for texts that others have written.
+
+    In scores such a word is one that no model in that scheme can find, which is what it is.
+    """
+    try:
+        return normalise(text, scheme)
+    except TextError:
+        return " ".join(filter(None, (_word_that_can_be(word, scheme) for word in text.split())))
+
+
+def _word_that_can_be(word: str, scheme: str) -> str:
+    try:
+        return normalise(word, scheme)
+    except TextError:
+        return normalise(word, "basic")
+
+
+def narrowest_scheme(texts: Iterable[str]) -> str:
+    """The scheme that writes these texts as they are, and the least beside them: by which they were normalised."""
+    found = set(texts)
+    turkish = any("İ" in text for text in found)  # the capital of no other language's i
+    for scheme in ("english", "turkish" if turkish else "basic", "none"):
+        if all(_unchanged(text, scheme) for text in found):
+            return scheme
+    return "none"
+
+
+def _unchanged(text: str, scheme: str) -> bool:
+    try:
+        return normalise(text, scheme) == " ".join(text.split())
+    except TextError:
+        return False
 
 
 def split_fields(line: str) -> list[str]:

@@ -99,9 +99,10 @@ class PhoneTokenizer(Tokenizer):
         unknown: str = "error",
         g2p: bool = False,
         lexicon: Lexicon | Path | None = None,
+        text_scheme: str = "none",
     ):
         """lexicon: the words, or the file to read them from when the first text is encoded."""
-        super().__init__(tokens, unknown)
+        super().__init__(tokens, unknown, text_scheme)
         if not isinstance(g2p, bool):
             raise ModelError(f"tokenizer.g2p: found {g2p!r}, wanted true or false")
         self.g2p = g2p

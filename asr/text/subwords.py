@@ -24,9 +24,15 @@ class SubwordTokenizer(Tokenizer):
 
     kind = "subwords"
 
-    def __init__(self, tokens: Sequence[str], unknown: str = "error", model: bytes | Path = b""):
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        unknown: str = "error",
+        model: bytes | Path = b"",
+        text_scheme: str = "none",
+    ):
         """model: sentencepiece's, or the file to read it from when the first text is encoded."""
-        super().__init__(tokens, unknown)
+        super().__init__(tokens, unknown, text_scheme)
         self._model = model
         self._alphabet = {c for token in self.tokens[1:] for c in token} - {MARK} | {" "}
 

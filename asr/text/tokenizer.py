@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from asr.errors import ConfigError, ModelError, TextError
-from asr.text.normalise import name_symbol
+from asr.text.normalise import SCHEMES, name_symbol, normalise_what_can_be
 
 BLANK = "<blank>"
 SPACE = "<space>"  # how a space is written in tokens.txt
@@ -31,11 +31,14 @@ class TokenizerConfig:
     lexicon: list[str] = field(default_factory=list)  # phones: CMUdict or Kaldi files; the first that has a word wins
     g2p: bool = False  # phones: guess how English words outside the lexicons are said (pip install 'asr[g2p]')
     unknown: Literal["error", "skip"] = "error"  # what to do with symbols (phones: words) that have no token
+    text_scheme: str = ""  # how texts are written (asr.text.normalise); "": the narrowest that fits training's
     from_model: str = ""  # model folder or shipped model to take tokens and lexicon from, instead of making them
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ConfigError(f"tokenizer.size: found {self.size}, wanted at least 1")
+        if self.text_scheme not in ("", *SCHEMES):
+            raise ConfigError(f"tokenizer.text_scheme: found {self.text_scheme!r}, wanted one of {', '.join(SCHEMES)}")
         if self.kind == "phones" and not (self.lexicon or self.g2p or self.from_model):
             raise ConfigError(
                 "tokenizer.lexicon: found none, and phones need one: give files in the format of CMUdict or of Kaldi's "
@@ -49,13 +52,19 @@ class Tokenizer:
     kind: ClassVar[str]
     blank_id: ClassVar[int] = 0
 
-    def __init__(self, tokens: Sequence[str], unknown: str = "error"):
-        """tokens: `<blank>` first. Raises ModelError for a list that cannot be an alphabet."""
+    def __init__(self, tokens: Sequence[str], unknown: str = "error", text_scheme: str = "none"):
+        """tokens: `<blank>` first; text_scheme: of asr.text.normalise, that of the texts that were trained on.
+
+        Raises ModelError for a list that cannot be an alphabet.
+        """
         self.tokens = list(tokens)
         self.unknown = unknown
+        self.text_scheme = text_scheme
         self.ids = {token: index for index, token in enumerate(self.tokens)}
         if self.tokens[:1] != [BLANK] or "" in self.ids:
             raise ModelError(f"tokens: found {self.tokens[:3]} first, wanted {BLANK} and no empty ones")
+        if text_scheme not in SCHEMES:
+            raise ModelError(f"tokenizer.text_scheme: found {text_scheme!r}, wanted one of {', '.join(SCHEMES)}")
         if unknown not in ("error", "skip"):
             raise ModelError(f"tokenizer.unknown: found {unknown!r}, wanted error or skip")
         if len(self.ids) < len(self.tokens):
@@ -96,13 +105,17 @@ class Tokenizer:
         """The text of already collapsed ids: no blanks, and repeats are meant."""
         return " ".join(word for word, _, _ in self.words(ids))
 
+    def normalise(self, text: str) -> str:
+        """A text as the training texts were written, as far as it can be."""
+        return normalise_what_can_be(text, self.text_scheme)
+
     def reference(self, text: str) -> str:
         """A text in the form in which hypotheses come out, so that the two can be compared."""
         return self.decode(self.encode(text))
 
     def to_config(self) -> dict[str, Any]:
         """What config.json keeps; `load_tokenizer` takes it back."""
-        return {"kind": self.kind, "unknown": self.unknown}
+        return {"kind": self.kind, "unknown": self.unknown, "text_scheme": self.text_scheme}
 
     def save(self, folder: Path | str) -> None:
         """Write tokens.txt, one token a line in the order of their ids, and what else encoding needs."""

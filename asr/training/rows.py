@@ -13,9 +13,10 @@ from asr.audio.load import read_info
 from asr.data import manifest
 from asr.data.batches import DataConfig, SpeechDataset, named
 from asr.data.manifest import Utterance
-from asr.errors import AudioError, ConfigError, DataError
+from asr.errors import AudioError, ConfigError, DataError, TextError
 from asr.model.ctc_model import CTCModel
-from asr.text.tokenizer import ctc_frames
+from asr.text.normalise import normalise
+from asr.text.tokenizer import Tokenizer, ctc_frames
 
 SHOWN = 20  # clips that an error lists; the others are counted
 SLACK = 0.25  # seconds that a row may reach beyond its file: people round durations
@@ -109,6 +110,31 @@ def _problems(rows: list[Utterance]) -> Iterator[str]:
             yield f"{row.id}: {length}"
         elif end > length + SLACK:
             yield f"{row.id}: ends at {end:.2f} s, its file at {length:.2f} s: {path}"
+
+
+def written(rows: Rows, scheme: str) -> Rows:
+    """The training rows with their texts in a text scheme; "": as they are. Raises TextError listing those it fails."""
+    if not scheme:
+        return rows
+    train, problems = [], []
+    for row in rows.train:
+        try:
+            train.append(replace(row, text=normalise(row.text, scheme)))
+        except TextError as error:
+            problems.append(f"{row.id} ({row.audio_filepath}): {error}")
+    if problems:
+        more = [f"... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise TextError("\n".join(problems[:SHOWN] + more))
+    return replace(rows, train=train)
+
+
+def as_trained(rows: Rows, tokenizer: Tokenizer) -> Rows:
+    """The validation and test rows with their texts written as those that are trained on."""
+
+    def brought(some: list[Utterance]) -> list[Utterance]:
+        return [replace(row, text=tokenizer.normalise(row.text)) for row in some]
+
+    return replace(rows, valid=brought(rows.valid), test=brought(rows.test))
 
 
 def split_usable(rows: Rows, model: CTCModel, data: DataConfig) -> tuple[list[Utterance], Excluded]:

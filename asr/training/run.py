@@ -54,7 +54,16 @@ from asr.training.losses import ctc_losses
 from asr.training.module import RunDataModule, RunModule, SpeechDataModule, SpeechModule
 from asr.training.ranking import error_rates, metric_of, rank
 from asr.training.recipe import RecipeConfig, RunConfig, to_yaml
-from asr.training.rows import Excluded, Rows, check_references, read_rows, split_usable, without_loss
+from asr.training.rows import (
+    Excluded,
+    Rows,
+    as_trained,
+    check_references,
+    read_rows,
+    split_usable,
+    without_loss,
+    written,
+)
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,9 @@ def prepare(recipe: RecipeConfig) -> Prepared:
     rows = read_rows(data)
     if predicted := rows.describe_predicted(data):
         rank_zero_only(print)(predicted)
+    rows = written(rows, recipe.tokenizer.text_scheme)
     model = CTCModel(recipe.model, make_tokenizer(recipe.tokenizer, [row.text for row in rows.train]))
+    rows = as_trained(rows, model.tokenizer)
     if recipe.init_from:
         told = start_from(model, CTCModel.load(find_model(recipe.init_from)))
         if told:
