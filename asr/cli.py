@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("align", "when each word of a known text is said", commands.align),
         ("score", "word error rate of given hypotheses", commands.score),
         ("compare", "is one set of hypotheses better than another?", commands.compare),
+        ("compare-runs", "trainings side by side, and their learning curves", commands.compare_runs),
         ("lm", "build, measure, prune and mix language models", commands.lm),
         ("export", "a model as ONNX, also in int8", commands.export),
         ("demo", "train and test a spoken-digit recogniser in about a minute", commands.demo),

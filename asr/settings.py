@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args
 
@@ -26,6 +27,15 @@ def require(section: str, *checks: tuple[bool, str, object, str]) -> None:
     for good, setting, found, wanted in checks:
         if not good:
             raise ConfigError(f"{section}{'.' * bool(section)}{setting}: found {found}, wanted {wanted}")
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested dictionaries as dotted names and values; an empty one is a value."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def build(cls: type[T], values: dict[str, Any], where: str) -> T:

@@ -19,7 +19,7 @@ from asr.lm.generate import draw, generate
 from asr.lm.recurrent import BOUNDARY, RecurrentLM, RecurrentLMConfig, frame_sentences
 from asr.text.subwords import SubwordTokenizer
 from asr.text.tokenizer import BLANK, CharacterTokenizer, Tokenizer
-from asr.training.callbacks import read_metrics
+from asr.training.curves import read_metrics
 from asr.training.recipe import load_recipe_of
 from asr.training.recurrent_lm import RecurrentLMModule, RecurrentLMRecipe, SentenceDataset, check, train
 

@@ -12,8 +12,8 @@ import torch
 from asr.data import manifest
 from asr.errors import ConfigError, DataError
 from asr.model.ctc_model import CTCModel
-from asr.training.callbacks import read_metrics
 from asr.training.checkpoints import read
+from asr.training.curves import read_metrics
 from asr.training.module import SpeechModule
 from asr.training.recipe import RecipeConfig, recipe_from
 from asr.training.run import train

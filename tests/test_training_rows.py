@@ -14,7 +14,7 @@ from asr.errors import ConfigError, DataError, TextError
 from asr.model.ctc_model import CTCModel
 from asr.text import build_tokenizer
 from asr.text.tokenizer import TokenizerConfig
-from asr.training.callbacks import read_metrics
+from asr.training.curves import read_metrics
 from asr.training.recipe import recipe_from
 from asr.training.rows import Rows, split_usable
 from asr.training.run import check, prepare, speech_module, train

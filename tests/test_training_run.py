@@ -23,7 +23,7 @@ from asr.evaluation.evaluate import evaluate
 from asr.model.ctc_model import CTCModel
 from asr.text import build_tokenizer
 from asr.text.tokenizer import TokenizerConfig
-from asr.training.callbacks import read_metrics
+from asr.training.curves import read_metrics
 from asr.training.init_from import start_from
 from asr.training.module import SpeechModule, build_optimizer, build_schedule, total_steps
 from asr.training.recipe import OptimizerConfig, ScheduleConfig, recipe_from

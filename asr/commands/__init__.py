@@ -1,8 +1,22 @@
 """One module for each sub-command: its help (the docstring), `add_arguments(parser)` and `run(args) -> exit code`."""
 
-from asr.commands import align, compare, demo, evaluate, export, info, lm, prepare, recipes, score, train, transcribe
+from asr.commands import (
+    align,
+    compare,
+    compare_runs,
+    demo,
+    evaluate,
+    export,
+    info,
+    lm,
+    prepare,
+    recipes,
+    score,
+    train,
+    transcribe,
+)  # fmt: skip
 
 __all__ = [
-    "align", "compare", "demo", "evaluate", "export", "info", "lm", "prepare", "recipes", "score", "train",
-    "transcribe",
+    "align", "compare", "compare_runs", "demo", "evaluate", "export", "info", "lm", "prepare", "recipes", "score",
+    "train", "transcribe",
 ]  # fmt: skip

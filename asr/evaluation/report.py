@@ -18,23 +18,24 @@ DURATIONS = (0, 2, 4, 8, 16)  # seconds; edges of the classes
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a header; what is not in the first column is a figure."""
+    """Rows of text under a header; what is not in the columns of text, the first as a rule, is a figure."""
 
     title: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
     note: str = ""
+    texts: tuple[int, ...] = (0,)  # columns
 
     def text(self) -> str:
         """Aligned columns."""
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
         lines = [self.title]
         for row in (self.header, *self.rows):
-            first, *others = (
-                cell.ljust(width) if i == 0 else cell.rjust(width)
+            cells = (
+                cell.ljust(width) if i in self.texts else cell.rjust(width)
                 for i, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
-            lines.append("  " + "  ".join([first, *others]).rstrip())
+            lines.append("  " + "  ".join(cells).rstrip())
         return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
 
 

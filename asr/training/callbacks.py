@@ -1,6 +1,5 @@
 """What a training run shows: the progress bar, sample hypotheses, the learning-curve picture."""
 
-import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from asr.training.curves import ERROR_RATES, draw_learning_curve, read_metrics
 from asr.training.ranking import LEAST
-
-ERROR_RATES = ("valid_wer", "valid_cer", "valid_per")
-"""Names of those that a validation may log."""
 
 
 class RunProgressBar(TQDMProgressBar):
@@ -116,47 +113,3 @@ class LearningCurve(pl.Callback):
     def draw(self) -> None:
         draw_learning_curve(read_metrics(self.folder), self.folder / "learning_curve.png")
         self.drawn = time.monotonic()
-
-
-def read_metrics(folder: Path) -> dict[str, dict[int, float]]:
-    """Metric -> step -> value, from the CSV logs of a run and of its resumptions, the later ones counting."""
-    metrics: dict[str, dict[int, float]] = {}
-    versions = (folder / "csv").glob("version_*/metrics.csv")
-    for path in sorted(versions, key=lambda path: int(path.parent.name.removeprefix("version_"))):
-        with path.open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                for name, value in row.items():
-                    if value:
-                        metrics.setdefault(name, {})[int(row["step"])] = float(value)
-    return metrics
-
-
-PANELS = {
-    "loss per token": ("train_loss", "valid_loss"),
-    "error rate": ERROR_RATES,
-    "perplexity per word": ("valid_perplexity",),
-}
-"""Axis label -> metrics drawn on it."""
-
-
-def draw_learning_curve(metrics: dict[str, dict[int, float]], picture: Path) -> None:
-    """A panel over epochs for each of PANELS that has been logged: losses; error rates or perplexity."""
-    from matplotlib.figure import Figure
-
-    epochs = metrics.get("epoch", {0: 0.0})
-    steps_per_epoch = (max(epochs) + 1) / (max(epochs.values()) + 1)
-    panels = {label: [name for name in names if metrics.get(name)] for label, names in PANELS.items()}
-    panels = {label: names for label, names in panels.items() if names} or {"loss per token": []}
-    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
-    for axes, (label, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for name in names:
-            points = sorted(metrics[name].items())
-            epoch = [(step + 1) / steps_per_epoch for step, _ in points]
-            axes.plot(epoch, [value for _, value in points], label=name.replace("_", " "))
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(label)
-        axes.grid(alpha=0.3)
-        axes.set_ylim(bottom=0)
-        if names:
-            axes.legend()
-    figure.savefig(picture, dpi=110)

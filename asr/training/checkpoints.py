@@ -15,10 +15,11 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from asr.errors import ConfigError
+from asr.settings import flat
 from asr.training.recipe import RunConfig
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
-KEY = "asr_origin"  # in a checkpoint, beside Lightning's own
+KEY, SECONDS = "asr_origin", "asr_training_seconds"  # in a checkpoint, beside Lightning's own
 
 # Settings that a resumed run may change: they leave its course as it is, or what they stand for is compared itself.
 FREE = {
@@ -45,21 +46,13 @@ class Origin:
 
 def origin_of(recipe: RunConfig, tokens: list[str], train: str, valid: str) -> Origin:
     """train, valid: digests of the examples, without the places that they are read from."""
-    settings = dict(_flat(asdict(recipe)))
+    settings = dict(flat(asdict(recipe)))
     kept = {
         name: value
         for name, value in settings.items()
         if (name.removeprefix("trainer.") in BOUND if name.startswith("trainer.") else not _is_free(name))
     }
     return Origin(kept, list(tokens), train, valid)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Any:
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _is_free(name: str) -> bool:

@@ -9,6 +9,7 @@ resumed computes the same losses as one that is not.
 import itertools
 import math
 import sys
+import time
 from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
@@ -23,7 +24,7 @@ from asr.data.batches import Batch, BucketBatchSampler, SpeechDataset, batch_loa
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, DataError
 from asr.model.ctc_model import CTCModel
-from asr.training.checkpoints import KEY, Origin
+from asr.training.checkpoints import KEY, SECONDS, Origin
 from asr.training.losses import consistency_losses, crf_terms, ctc_losses
 from asr.training.ranking import LEAST, error_rates, rank
 from asr.training.recipe import OptimizerConfig, RecipeConfig, RunConfig, ScheduleConfig
@@ -36,6 +37,27 @@ class Validated(NamedTuple):
     hypothesis: str
     loss: float  # of the whole utterance
     num_tokens: int
+
+
+class Clock:
+    """How long a run has been trained, validations included, in all processes that went on with it."""
+
+    def __init__(self, before: float | None = 0.0):
+        """before: seconds behind the checkpoint that is gone on from; None: it does not say."""
+        self.before = before
+        self.started: float | None = None
+
+    def start(self) -> None:
+        self.started = time.monotonic()
+
+    def stop(self) -> None:
+        self.before, self.started = self.seconds, None
+
+    @property
+    def seconds(self) -> float | None:
+        if self.before is None or self.started is None:
+            return self.before
+        return self.before + time.monotonic() - self.started
 
 
 class RunModule(pl.LightningModule):
@@ -56,11 +78,20 @@ class RunModule(pl.LightningModule):
         self.validated: dict[Any, Any] = {}  # of this rank, by what names an example
         self.samples: list[tuple[str, str, str]] = []  # id, reference, hypothesis of the last validation
         self.origin: Origin  # what the checkpoints say that the run was begun with
+        self.clock = Clock()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = vars(self.origin)
+        checkpoint[SECONDS] = self.clock.seconds
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.clock = Clock(checkpoint.get(SECONDS))
+
+    def on_train_end(self) -> None:
+        self.clock.stop()
 
     def on_train_start(self) -> None:
+        self.clock.start()
         # A checkpoint brings the rate of its last step along. With more epochs the schedule is another from here on.
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(schedule := config.scheduler, LambdaLR):
@@ -99,6 +130,8 @@ class RunModule(pl.LightningModule):
         """Log what every rank has computed alike from what all have gathered; step a schedule that waits for it."""
         # As a tensor: of a number Lightning would keep half the digits.
         logged: dict[str, Any] = {**values, "valid_rank": torch.tensor(valid_rank, dtype=torch.float64)}
+        if self.clock.seconds is not None:
+            logged["training_seconds"] = self.clock.seconds
         self.log_dict(logged, rank_zero_only=False)
         plateau = self.lr_schedulers()
         if isinstance(plateau, ReduceLROnPlateau) and not self.trainer.sanity_checking:

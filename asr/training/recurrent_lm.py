@@ -5,7 +5,6 @@ language model's folder) and results.json.
 """
 
 import hashlib
-import json
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from asr.training.init_from import make_tokenizer
 from asr.training.module import RunDataModule, RunModule
 from asr.training.ranking import rank
 from asr.training.recipe import RunConfig, to_yaml
+from asr.training.results import write_results
 from asr.training.run import build_trainer, choose_weights, fit, go_on, kept, quiet_lightning, start, write_recipe
 
 
@@ -214,8 +214,7 @@ def train(recipe: RecurrentLMRecipe, resume: bool = False) -> Result | None:
         )
         test = model.perplexity(run.test_texts) if run.test_texts else None
     write(valid, test)
-    values = {"valid": valid.to_dict(), "test": test.to_dict() if test else None}
-    (folder / "results.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_results(folder, trainer, valid.to_dict(), test.to_dict() if test else None)
     return Result(folder, folder / "model", valid, test)
 
 

@@ -5,7 +5,6 @@ tensorboard/ logs, learning_curve.png, model/ (the model folder) and results.jso
 """
 
 import hashlib
-import json
 import logging
 import os
 import signal
@@ -54,6 +53,7 @@ from asr.training.losses import ctc_losses
 from asr.training.module import RunDataModule, RunModule, SpeechDataModule, SpeechModule
 from asr.training.ranking import error_rates, metric_of, rank
 from asr.training.recipe import RecipeConfig, RunConfig, to_yaml
+from asr.training.results import write_results
 from asr.training.rows import (
     Excluded,
     Rows,
@@ -396,7 +396,7 @@ def finish(recipe: RecipeConfig, trainer: pl.Trainer, run: Prepared, metric: str
         _save_model(recipe, run, valid)
         test = evaluate(model, rows.test) if rows.test else None
     _save_model(recipe, run, valid, test)
-    _write_results(recipe.folder, valid, test)
+    write_results(recipe.folder, trainer, valid.to_dict(), test.to_dict() if test else None)
     return Result(recipe.folder, recipe.folder / "model", valid, test)
 
 
@@ -414,11 +414,6 @@ def _save_model(
     predicted = run.rows.describe_predicted(recipe.data)
     card = model_card(recipe, run.model, scores, len(run.train_set), seconds, predicted)
     run.model.save(recipe.folder / "model", card)
-
-
-def _write_results(folder: Path, valid: Evaluation, test: Evaluation | None) -> None:
-    results = {"valid": valid.to_dict(), "test": test.to_dict() if test else None}
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 Scored = TypeVar("Scored")
