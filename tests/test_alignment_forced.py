@@ -24,6 +24,7 @@ from asr.model.features import FeatureConfig
 from asr.text.phones import PhoneTokenizer
 from asr.text.tokenizer import CharacterTokenizer
 from tests.sctk import sctk
+from tests.tone_model import say, tone_model
 
 FRAME = 0.04
 CHARACTERS = CharacterTokenizer.build(["A B"])
@@ -314,3 +315,17 @@ def test_an_alignment_of_real_speech_is_in_order(mirror: Path) -> None:
     times = [time for word in alignment.words for token in word.tokens for time in (token.start, token.end)]
     assert times == sorted(times) and times[0] >= 0 and times[-1] <= alignment.duration
     assert alignment.duration == pytest.approx(3.36, abs=0.05)
+
+
+def test_a_text_that_is_not_said_is_doubted(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tone_model().save(tmp_path / "tones")
+    soundfile.write(tmp_path / "a.wav", np.concatenate([say("BAD CAB"), say("FACE", before=3.0)]), 8000)
+
+    def warning(text: str) -> str:
+        assert main(["align", str(tmp_path / "a.wav"), text, "--model", str(tmp_path / "tones")]) == 0
+        return capsys.readouterr().err
+
+    assert warning("BAD CAB FACE") == ""
+    for text in ("BAD CAB", "JIG HID"):  # half of it, and another
+        told = warning(text)
+        assert "asr align: warning: a: the text hardly fits what is heard" in told and "Is it the text" in told

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from asr.cli import main
 from asr.errors import AudioError
 from asr.transcription.live import listen, microphone, raw_samples
 from asr.transcription.recogniser import Recogniser
+from asr.transcription.transcript import Segment
 from tests.tone_model import RATE, say, tone_model
 
 TEXTS = ["BAD CAB", "FACE A BEE", "HIDE"]
@@ -105,3 +107,44 @@ def test_without_sounddevice_the_error_says_what_to_install(monkeypatch: pytest.
 def test_live_takes_no_files(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["transcribe", "--model", model, "--stream", "a.wav"]) == 2
     assert "take no PATH" in capsys.readouterr().err
+
+
+class Endless:
+    """Standard input that never ends, and counts what is taken from it."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.buffer = self
+
+    def read(self, size: int) -> bytes:
+        self.taken += size
+        return bytes(size)
+
+
+def test_a_sender_that_is_too_fast_has_to_wait(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = Endless()
+    counts: list[int] = []
+
+    def slow(recogniser: Recogniser, chunks: Iterator[np.ndarray]) -> Iterator[Segment]:
+        next(iter(chunks))
+        while not counts or counts[-1] < sender.taken:
+            counts.append(sender.taken)
+            time.sleep(0.3)
+        return iter(())
+
+    monkeypatch.setattr(sys, "stdin", sender)
+    monkeypatch.setattr("asr.commands.transcribe.AHEAD", 20.0)
+    monkeypatch.setattr("asr.transcription.live.listen", slow)
+    assert main(["transcribe", "--stream", "--sample-rate", "8000", "--model", model]) == 0
+    assert 19 < counts[-1] / (2 * 8000) < 22
+    sender.taken = 0
+    counts.clear()
+    monkeypatch.setattr("asr.commands.transcribe.AHEAD_SAMPLES", 40_000)
+    assert main(["transcribe", "--stream", "--sample-rate", "8000", "--model", model]) == 0
+    assert 4 < counts[-1] / (2 * 8000) < 7
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "1000000000000"])
+def test_rates_that_no_stream_has(model: str, rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transcribe", "--stream", "--sample-rate", rate, "--model", model]) == 2
+    assert f"--sample-rate: found {rate}, wanted 1000 to 1000000 Hz" in capsys.readouterr().err

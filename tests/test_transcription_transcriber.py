@@ -4,6 +4,7 @@ import io
 import math
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -323,3 +324,33 @@ def test_streams_refuse_impossible_rates_and_samples(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "one.wav", np.zeros(1), 96_000)
     with pytest.raises(AudioError, match="too few to resample"):
         list(stream(tmp_path / "one.wav", RATE))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_process_transcribes(tmp_path: Path) -> None:
+    """With threads of OpenMP's in the parent, which do not come along."""
+    tone_model().save(tmp_path)
+    code = (
+        "import multiprocessing, sys, torch\n"
+        "torch.set_num_threads(2)\n"
+        "import asr\n"
+        "from tests.tone_model import say\n"
+        "model = asr.load_model(sys.argv[1])\n"
+        "torch.randn(500, 500) @ torch.randn(500, 500)\n"
+        "assert model.transcribe(say('BAD')).text == 'BAD'\n"
+        "def work():\n"
+        "    torch.randn(500, 500) @ torch.randn(500, 500)\n"
+        "    assert model.transcribe(say('CAB')).text == 'CAB'\n"
+        "process = multiprocessing.get_context('fork').Process(target=work)\n"
+        "process.start()\n"
+        "process.join(60)\n"
+        "code = process.exitcode\n"
+        "process.kill()\n"
+        "sys.exit('hangs' if code is None else code)\n"
+    )
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=root, env={**os.environ, "PYTHONPATH": root},
+        capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

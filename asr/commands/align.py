@@ -70,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
                 raise
             failures.append(f"{row.id}: {error}")
             continue
+        if alignment.warning:
+            print(f"asr align: warning: {row.id}: {alignment.warning}", file=sys.stderr)
         for name in args.format:
             suffix, render = WRITERS[name]
             if args.output_dir:

@@ -36,6 +36,8 @@ from asr.commands import decoding, options
 if TYPE_CHECKING:
     from asr.transcription.recogniser import Recogniser
 
+AHEAD = 600.0  # seconds of a stream that may be read before they are heard
+AHEAD_SAMPLES = 25_000_000  # of it: 100 MB
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
 MANIFEST = "jsonl"
 
@@ -77,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from asr.audio.reader import RATES
     from asr.errors import ConfigError
 
     formats = list(dict.fromkeys(one for name in args.format for one in (FORMATS if name == "all" else [name])))
@@ -88,6 +91,9 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--format {' '.join(formats)}: several formats need --output-dir FOLDER")
     if MANIFEST in formats:
         _check_manifest(args)
+    low, high = RATES
+    if not low <= args.sample_rate <= high:
+        raise ConfigError(f"--sample-rate: found {args.sample_rate}, wanted {low} to {high} Hz")
     if args.threads is not None and args.threads < 1:
         raise ConfigError(f"--threads: found {args.threads}, wanted at least 1")
     options.check_output("--output-dir", args.output_dir, folder=True)
@@ -123,15 +129,17 @@ def _load(args: argparse.Namespace) -> "Recogniser":
 def _listen(recogniser: "Recogniser", args: argparse.Namespace) -> int:
     from asr.audio.read_ahead import read_ahead
     from asr.audio.stream import resampled
-    from asr.transcription.live import listen, microphone, raw_samples
+    from asr.transcription.live import CHUNK, listen, microphone, raw_samples
 
     rate = recogniser.model.sample_rate
     if args.mic:
         chunks = microphone(rate)
         print("Listening; Ctrl-C ends.", file=sys.stderr)
     else:
-        # Read without delay while the model computes: a sender with a small buffer would lose samples.
-        sent = read_ahead([raw_samples(sys.stdin.buffer, args.sample_rate)], depth=0)
+        # Read without delay while the model computes: a sender with a small buffer would lose samples. One that sends
+        # faster than is heard has to wait in the end: what was sent is held in memory.
+        depth = round(min(AHEAD, AHEAD_SAMPLES / args.sample_rate) / CHUNK)
+        sent = read_ahead([raw_samples(sys.stdin.buffer, args.sample_rate)], depth=depth)
         chunks = resampled(sent, args.sample_rate, rate, "standard input")
     for segment in listen(recogniser, chunks):
         print(segment.text, flush=True)

@@ -28,6 +28,10 @@ QUICK_BEAM = 64  # prefixes kept where only the ends of sentences are looked for
 
 NO_WORDS = Hypothesis((), "", 0.0)
 
+if hasattr(os, "register_at_fork"):
+    # OpenMP's threads do not come along into a forked process, which would wait for them for ever.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 T = TypeVar("T")
 
 
