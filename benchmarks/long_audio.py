@@ -25,6 +25,7 @@ from asr.audio.load import load_audio
 from asr.data import manifest
 from asr.data.manifest import Utterance
 from asr.evaluation.scoring import count_errors
+from asr.transcription.passages import Passage
 from asr.transcription.segmentation import Piece
 
 
@@ -89,12 +90,13 @@ def main() -> None:
             words = [sys.executable, __file__, "--only", args.model, str(path)]
             long = json.loads(subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout)
         new = [i for i in dict.fromkeys(used) if i not in texts]
-        pieces = ((i, Piece(0.0, load(rows[i], rate))) for i in new)
-        texts |= {i: hypothesis.text for i, hypothesis in transcriber.recogniser.hypotheses(pieces)}
+        alone = ((i, Passage((Piece(0.0, load(rows[i], rate)),))) for i in new)
+        for i, sentences in transcriber.recogniser.of_passages(alone):
+            texts[i] = " ".join(listed[0].text for _, listed in sentences)
         reference = " ".join(rows[i].text for i in used)
-        alone = count_errors([reference], [" ".join(texts[i] for i in used if texts[i])]).rate
+        one_by_one = count_errors([reference], [" ".join(texts[i] for i in used if texts[i])]).rate
         joined = count_errors([reference], [long["text"]]).rate
-        print(f"| {minutes:g} | {len(used)} | {alone:.2%} | {joined:.2%} | {100 * (joined - alone):+.2f} | "
+        print(f"| {minutes:g} | {len(used)} | {one_by_one:.2%} | {joined:.2%} | {100 * (joined - one_by_one):+.2f} | "
               f"{long['segments']} | {long['peak']:.0f} ({long['before']:.0f}) | "
               f"{long['audio'] / long['took']:.0f} |", flush=True)  # fmt: skip
 

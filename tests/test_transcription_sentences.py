@@ -90,7 +90,7 @@ def test_the_language_model_knows_whether_a_sentence_has_ended(
     decoder = BeamDecoder(model.tokenizer, model.seconds_per_frame, lm=tmp_path / "lm.arpa", lm_weight=2.0)
     first = say("BAD", 0.1, 0.25)
     second = Piece(len(first) / RATE, say("CAB", 0.25, 0.1), pause=NEUTRAL)
-    found = [h for _, h in Recogniser(model, decoder).hypotheses([(0, Piece(0.0, first)), (1, second)])]
+    found = [listed[0] for listed in Recogniser(model, decoder).of_pieces([Piece(0.0, first), second])]
     assert [hypothesis.text for hypothesis in found] == wanted
     starts = [word.start for hypothesis in found for word in hypothesis.words]
     # From the beginning of the piece that the sentence begins in.

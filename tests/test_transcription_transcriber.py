@@ -24,6 +24,7 @@ from asr.decoders.beam import BeamDecoder
 from asr.errors import AudioError, ConfigError, ModelError
 from asr.model import folder as model_folder
 from asr.transcription import sound
+from asr.transcription.passages import Passage
 from asr.transcription.recogniser import Recogniser
 from asr.transcription.segmentation import Piece
 from asr.transcription.sound import Source
@@ -160,12 +161,13 @@ def test_a_bug_in_a_decoder_of_sound_is_not_hidden(
 
 
 def test_progress_rises_to_the_whole(transcriber: Transcriber, tmp_path: Path) -> None:
-    long = np.tile(say("BAD CAB", 0.6, 0.6), 40)  # more than a minute
+    long = np.tile(say("BAD CAB", 0.6, 0.7), 800)  # 29 minutes
     soundfile.write(tmp_path / "a.wav", long, RATE)
     for source in (long, tmp_path / "a.wav"):
         shares: list[float] = []
         transcriber.transcribe(source, on_progress=shares.append)
         assert len(shares) > 10 and shares == sorted(set(shares)) and shares[-1] == 1
+        assert shares[0] < 0.02  # half a minute
     shares = []
     transcriber.transcribe_batch([say("A"), long, say("BEE")], on_progress=shares.append)
     assert shares == sorted(set(shares)) and shares[-1] == 1
@@ -223,21 +225,20 @@ def test_a_long_recording_has_times_of_the_whole(transcriber: Transcriber) -> No
 
 def test_batches_change_nothing_and_keep_the_order() -> None:
     wanted = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
-    pieces = [(text, Piece(0.0, say(text))) for text in wanted]
+    passages = [(text, Passage((Piece(0.0, say(text)),))) for text in wanted]
     for seconds in (0.01, 3.0, 120.0):
-        found = list(Recogniser(tone_model(), batch_seconds=seconds).hypotheses(pieces))
-        assert [hypothesis.text for _, hypothesis in found] == wanted == [tag for tag, _ in found]
+        found = list(Recogniser(tone_model(), batch_seconds=seconds).of_passages(passages))
+        assert [listed[0].text for _, [(_, listed)] in found] == wanted == [tag for tag, _ in found]
 
 
 def test_sentences_of_several_pieces_are_told_by_the_first_whatever_the_batches() -> None:
     wanted = ["A", "BAD CAB", "FACE", "BEE", "DEAD BEEF JADE", "HI"] * 5
     pauses = [math.inf, 0.3, 0.3, math.inf, 2.0, 0.3] * 5  # seconds before each
-    pieces = [(text, Piece(0.0, say(text), pause=pause)) for text, pause in zip(wanted, pauses, strict=True)]
+    pieces = [Piece(0.0, say(text), pause=pause) for text, pause in zip(wanted, pauses, strict=True)]
     for seconds in (0.01, 3.0, 120.0):
-        found = list(Recogniser(tone_model(), batch_seconds=seconds).hypotheses(pieces))
-        assert [tag for tag, _ in found] == wanted
+        found = Recogniser(tone_model(), batch_seconds=seconds).of_pieces(pieces)
         # No space is heard in the silence, so that words stay together where a sentence goes on.
-        assert [hypothesis.text for _, hypothesis in found] == [
+        assert [listed[0].text for listed in found] == [
             "ABAD CABFACE",
             "",
             "",

@@ -14,10 +14,11 @@ from typing import Any
 
 from asr.decoders import Hypothesis, Word
 from asr.errors import ConfigError
-from asr.transcription.batch import Recognised, Sentence
+from asr.transcription.batch import Recognised
 from asr.transcription.inputs import Recording
 from asr.transcription.made_with import Origin, differences
 from asr.transcription.manifest_rows import render
+from asr.transcription.recogniser import Sentence
 from asr.transcription.transcript import Transcript
 from asr.transcription.writers import write
 
@@ -80,7 +81,8 @@ class Outputs:
             for start, listed in found.sentences
         ]
         origin = Origin.of(recording, *self.made_with)
-        values = {"pieces": found.pieces, "sentences": sentences, "origin": origin.to_dict()}
+        done = {"passages": found.passages, "reached": found.reached, "sentences": sentences}
+        values = done | {"origin": origin.to_dict()}
         write(self._partial(recording), json.dumps(values) + "\n")
 
     def begun(self, recording: Recording, found: Recognised) -> tuple[Recognised | None, str]:
@@ -94,12 +96,12 @@ class Outputs:
             values = json.loads(text)
             different = self._differences(Origin.from_dict(values["origin"]), recording)
             sentences = [_sentence(start, words) for start, words in values["sentences"]]
-            pieces = int(values["pieces"])
+            passages, reached = int(values["passages"]), float(values["reached"])
         except (ValueError, KeyError, TypeError) as error:
             return None, f"{path}: cannot be read, the recording is begun anew: {error!r}"
         if different:
             return None, f"{path}: made {', and '.join(different)}; the recording is begun anew"
-        return replace(found, sentences=sentences, pieces=pieces), ""
+        return replace(found, sentences=sentences, passages=passages, reached=reached), ""
 
     def _partial(self, recording: Recording) -> Path:
         return self.folder / f"{recording.output}.partial.json"

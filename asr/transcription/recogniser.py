@@ -16,12 +16,13 @@ from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError
 from asr.model.contract import AcousticModel, log_probs_of
 from asr.settings import require
+from asr.transcription.passages import Passage
 from asr.transcription.segmentation import MAX_SECONDS, OVERLAP, Piece, Segmenter, join, windows
 from asr.transcription.sentences import find_sentences, put_together
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-FIRST_POOL = 30.0  # seconds of audio that are recognised first; twice as many each time after that
+FIRST_POOL = 30.0  # seconds of short recordings that are recognised first; twice as many each time after that
 POOL = 4  # batches whose audio is sorted by duration together, at most
 NEAR = 0.8  # seconds of a pause across which the network hears its near context; its wide one is `MAX_SECONDS`
 QUICK_BEAM = 64  # prefixes kept where only the ends of sentences are looked for
@@ -31,6 +32,9 @@ NO_WORDS = Hypothesis((), "", 0.0)
 if hasattr(os, "register_at_fork"):
     # OpenMP's threads do not come along into a forked process, which would wait for them for ever.
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+Sentence = tuple[float, list[Hypothesis]]
+"""One with words: where the hypotheses' times count from, in seconds, and the hypotheses, best first."""
 
 T = TypeVar("T")
 
@@ -76,40 +80,48 @@ class Recogniser:
         """What cuts a recording for this model."""
         return Segmenter(self.model.sample_rate, live=live)
 
-    def hypotheses(self, items: Iterable[tuple[T, Piece]]) -> Iterator[tuple[T, Hypothesis]]:
-        """The best hypothesis for each piece, see `n_best`."""
-        return ((tag, listed[0]) for tag, listed in self.n_best(items))
+    def of_passages(self, items: Iterable[tuple[T, Passage]]) -> Iterator[tuple[T, list[Sentence]]]:
+        """The sentences of each passage of recordings, in the order given; each item is anything, and a passage.
 
-    def n_best(self, items: Iterable[tuple[T, Piece]]) -> Iterator[tuple[T, list[Hypothesis]]]:
-        """Hypotheses for each piece of recordings, best first, in the order given; each item is anything, and a piece.
-
-        Items are taken a few batches ahead, and batched by duration; never across the first piece of a passage
-        (`asr.transcription.passages`), so that what is found does not depend on how. What goes on a sentence of the
-        piece before is told there and has one empty hypothesis, as an empty waveform has.
+        Recordings of one passage are taken a few batches ahead, and batched by duration. A passage of a longer one has
+        batches of its own: a network in low precision may tell who else was in a batch, and what goes on after an
+        interruption has other neighbours than it had before.
         """
-        pool: list[tuple[T, Piece]] = []
-        samples, limit = 0, FIRST_POOL * self.model.sample_rate
+        pool: list[tuple[T, Passage]] = []
+        rate = self.model.sample_rate
+        samples, most = 0, POOL * self.batch_seconds * rate
+        limit = min(FIRST_POOL * rate, most)
         for item in items:
-            if samples >= limit and item[1].pause == math.inf:
+            if not item[1].whole:
                 yield from self._of_pool(pool)
+                yield from self._of_pool([item])
                 pool, samples = [], 0
-                limit = min(2 * limit, POOL * self.batch_seconds * self.model.sample_rate)
+                continue
             pool.append(item)
-            samples += len(item[1].waveform)
+            samples += item[1].num_samples
+            if samples >= limit:
+                yield from self._of_pool(pool)
+                pool, samples, limit = [], 0, min(2 * limit, most)
         yield from self._of_pool(pool)
 
-    def _of_pool(self, pool: list[tuple[T, Piece]]) -> Iterator[tuple[T, list[Hypothesis]]]:
-        return zip((tag for tag, _ in pool), self._sentences([piece for _, piece in pool]), strict=True)
+    def _of_pool(self, pool: list[tuple[T, Passage]]) -> Iterator[tuple[T, list[Sentence]]]:
+        listed = iter(self.of_pieces([piece for _, passage in pool for piece in passage.pieces]))
+        for tag, passage in pool:
+            sentences = [(piece.start, next(listed)) for piece in passage.pieces]
+            yield tag, [(start, hypotheses) for start, hypotheses in sentences if hypotheses[0].words]
 
     def recognise(self, waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
         """The best hypothesis of each waveform (S,) float32 at the model's rate; of an empty one an empty one.
 
         What is longer than `MAX_SECONDS` is heard in overlapping windows and decoded in one.
         """
-        return [listed[0] for listed in self._sentences([Piece(0.0, waveform) for waveform in waveforms])]
+        return [listed[0] for listed in self.of_pieces([Piece(0.0, waveform) for waveform in waveforms])]
 
-    def _sentences(self, pieces: Sequence[Piece]) -> list[list[Hypothesis]]:
-        """Hypotheses for each piece, with the times of its waveform; `NO_WORDS` for what goes on a sentence."""
+    def of_pieces(self, pieces: Sequence[Piece]) -> list[list[Hypothesis]]:
+        """Hypotheses for each piece, best first, with the times of its waveform.
+
+        What goes on a sentence of the piece before is told there and has `NO_WORDS`, as an empty waveform has.
+        """
         log_probs = self._log_probs_of_pieces(pieces)
         pauses = [piece.pause for piece in pieces]
 

@@ -15,7 +15,7 @@ from asr.transcription.sound import Sound, Source, open_source
 from asr.transcription.transcript import Transcript
 
 OnProgress = Callable[[float], object]
-"""Is called with the share (0 to 1) that is done, every few minutes of audio, and with 1 at the end."""
+"""Is called with the share (0 to 1) that is done, every two or three minutes of audio, and with 1 at the end."""
 
 
 class Transcriber:
