@@ -1,12 +1,19 @@
 """Transcript formats: what is detected, what is read, and how references and hypotheses pair."""
 
+import itertools
 import json
+import random
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from asr.errors import DataError
+from asr.evaluation.scoring import count_errors
 from asr.evaluation.transcripts import FORMATS, Pair, detect_format, pair_transcripts, read_transcripts
+from asr.evaluation.transcripts.alternatives import best_reading
+from tests.sctk import sctk
 
 WANTED = {"u1": "a b c", "u-2": "", "u3": "d"}
 FILES = {
@@ -60,8 +67,8 @@ def test_the_format_can_be_named(tmp_path: Path) -> None:
     path = write(tmp_path, "hyp", "ann hello\nbob\n")
     assert read_transcripts(path) == {"1": "ann hello", "2": "bob"}
     assert read_transcripts(path, "kaldi") == {"ann": "hello", "bob": ""}
-    with pytest.raises(DataError, match="format: found 'stm', wanted one of text, kaldi, trn, jsonl"):
-        read_transcripts(path, "stm")
+    with pytest.raises(DataError, match="format: found 'sgml', wanted one of text, kaldi, trn, stm"):
+        read_transcripts(path, "sgml")
 
 
 def test_a_path_with_spaces_ends_at_the_tab(tmp_path: Path) -> None:
@@ -86,7 +93,6 @@ def test_jsonl_of_manifests_and_results(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.trn", "a (u1)\nb c\n", r"a.trn: wanted `words \(id\)` on each line, found line 2: 'b c'"),
-        ("a.trn", "{ a / b } c (u1)\n", "line 1: .*alternatives"),
         ("a.jsonl", '{"id": "u"}\n', "line 1: text is None"),
         ("a.jsonl", '{"text": "a"}\n', "line 1: id and audio_filepath are None"),
         ("a.jsonl", '{"id": "u", "text": "a"}\n[1]\n{"id"\n', "line 2: no object.*line 3: Expecting"),
@@ -152,4 +158,167 @@ def test_ids_do_not_pair_with_plain_text(tmp_path: Path) -> None:
 
 
 def test_all_formats_are_tested() -> None:
-    assert set(FORMATS) == {"text", *FILES}
+    assert set(FORMATS) == {"text", *FILES, *OTHERS, "folder"}
+
+
+OTHERS = {
+    "stm": ";; a comment\nr1 1 ann 0.00 2.50 <o,f0,female> a b\nr1 1 ben 2.50 4.00 IGNORE_TIME_SEGMENT_IN_SCORING\n"
+    "r1 1 ann 4.00 6.00 c\nR2 A ann 0 1.5\n",
+    "ctm": ";; a comment\nr1 1 0.10 0.20 a 0.9\nr1 1 4.10 0.20 c\nr1 1 2.00 0.40 b\nr1 1 3.00 0.30 noise 0.2\n"
+    "r2 a 0.1 0.1 d\n",
+    "whisper": '{"text": " a b\\nc", "segments": [], "language": "en"}',
+    "table": 'utt_id,speaker,Reference,hypothesis\nu1,ann,"a, b",a b\n\nu2,ben,c,\n',
+    "subtitles": "1\n00:00:01,000 --> 00:00:02,500\n<i>a</i> b\nc\n\n2\n00:00:03,000 --> 00:00:04,000\nd\n",
+}
+
+
+@pytest.mark.parametrize("format", OTHERS)
+def test_other_formats_are_detected(tmp_path: Path, format: str) -> None:
+    assert detect_format(write(tmp_path, "file", OTHERS[format])) == format
+
+
+def test_other_formats_are_read(tmp_path: Path) -> None:
+    def read(format: str, **more: bool) -> dict[str, str]:
+        return read_transcripts(write(tmp_path, "talk", OTHERS[format]), format, **more)
+
+    assert read("stm") == {"r1-1-0.00": "a b", "r1-1-4.00": "c", "R2-A-0.00": ""}
+    assert read("ctm") == {"r1": "a b noise c", "r2": "d"}
+    assert read("whisper") == {"talk": "a b c"}
+    assert read("table") == {"u1": "a, b", "u2": "c"} and read("table", hypotheses=True) == {"u1": "a b", "u2": ""}
+    assert read("subtitles") == {"talk": "a b c d"}
+    vtt = "WEBVTT\n\nNOTE made by hand\n\nintro\n00:01.000 --> 00:02.500 align:start\n<v Ann>a b\n"
+    assert read_transcripts(write(tmp_path, "talk.vtt", vtt)) == {"talk": "a b"}
+    segments = "start\tend\ttext\n0\t1500\ta b\n1500\t2000\tc\n"
+    assert read_transcripts(write(tmp_path, "talk.tsv", segments)) == {"talk": "a b c"}
+
+
+def test_words_and_segments_meet_in_time(tmp_path: Path) -> None:
+    reference, hypothesis = (write(tmp_path, f"x.{name}", OTHERS[name]) for name in ("stm", "ctm"))
+    pairs = pair_transcripts(reference, hypothesis)
+    assert pairs == [Pair("r1-1-0.00", "a b", "a b"), Pair("r1-1-4.00", "c", "c"), Pair("R2-A-0.00", "", "d")]
+    write(tmp_path, "x.ctm", "r3 1 0 1 a\n")
+    with pytest.raises(DataError, match="words of recordings .* without references: r3 1"):
+        pair_transcripts(reference, hypothesis)
+
+
+def test_a_folder_has_a_transcript_for_each_recording(tmp_path: Path) -> None:
+    for folder, ending, content in (("ref", "txt", "{}\nx"), ("hyp", "json", '{{"text": "{} y"}}')):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b"):
+            write(tmp_path / folder, f"{name}.{ending}", content.format(name))
+    assert pair_transcripts(tmp_path / "ref", tmp_path / "hyp") == [Pair("a", "a x", "a y"), Pair("b", "b x", "b y")]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match=r"no transcripts in this folder; wanted files ending in \.txt"):
+        read_transcripts(tmp_path / "none")
+    with pytest.raises(DataError, match="is a folder; read as trn"):
+        read_transcripts(tmp_path / "ref", "trn")
+
+
+def test_two_transcripts_of_one_recording_belong_together(tmp_path: Path) -> None:
+    reference = write(tmp_path, "said.txt", "a b\nc e\n")
+    for format in ("whisper", "subtitles"):
+        hypothesis = write(tmp_path, "found", OTHERS[format])
+        assert pair_transcripts(reference, hypothesis)[0][:2] == ("said", "a b c e")
+
+
+def test_ids_are_compared_without_case_where_that_is_clear(tmp_path: Path) -> None:
+    reference = write(tmp_path, "ref.trn", "a (U1)\nb (u2)\n")
+    assert pair_transcripts(reference, write(tmp_path, "hyp.trn", "c (u1)\nd (U2)\n")) == [
+        Pair("U1", "a", "c"), Pair("u2", "b", "d")
+    ]  # fmt: skip
+    both = write(tmp_path, "both.trn", "a (U1)\nb (u1)\n")
+    assert pair_transcripts(both, write(tmp_path, "hyp.trn", "c (u1)\nd (U1)\n")) == [
+        Pair("U1", "a", "d"), Pair("u1", "b", "c")
+    ]  # fmt: skip
+
+
+def test_columns_that_a_table_lacks(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "id,score\nu1,2\n")
+    with pytest.raises(DataError, match=r"a\.csv:1: no column of references: found id, score, wanted one of text"):
+        read_transcripts(path)
+    path = write(tmp_path, "a.csv", "id,text\nu1,2\nu2\n")
+    with pytest.raises(DataError, match=r"row 3: found 1 fields, wanted 2"):
+        read_transcripts(path)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "reading"),
+    [
+        ("{ a b / c / @ } d", "c d", "c d"),
+        ("{ a b / c / @ } d", "a b d", "a b d"),
+        ("{ a b / c / @ } d", "d", "d"),
+        ("x { a b / c } y { e / f g } z", "x c y f g z", "x c y f g z"),
+        ("(uh) a (um)", "a um", "a um"),
+        ("a { gonna / going to } b", "a going two b", "a going to b"),
+        ("a b", "c", "a b"),
+    ],
+)
+def test_the_reading_that_fits_best(reference: str, hypothesis: str, reading: str, tmp_path: Path) -> None:
+    assert best_reading(reference, hypothesis) == reading
+    trn = write(tmp_path, "ref.trn", f"{reference} (u1)\n")
+    assert pair_transcripts(trn, write(tmp_path, "hyp.trn", f"{hypothesis} (u1)\n"))[0].reference == reading
+    upper = write(tmp_path, "hyp.trn", f"{hypothesis.upper()} (u1)\n")
+    assert pair_transcripts(trn, upper, text_scheme="case")[0].reference == reading.upper()
+
+
+def test_the_best_reading_is_the_best_of_all() -> None:
+    rng = random.Random(0)
+    for _ in range(200):
+        parts = []
+        for _ in range(rng.randint(1, 5)):
+            count = rng.randint(1, 3)
+            fewest = 0 if count > 1 else 1
+            options = [" ".join(rng.choices("abc", k=rng.randint(fewest, 3))) or "@" for _ in range(count)]
+            parts.append(options)
+        text = " ".join("{ " + " / ".join(options) + " }" if len(options) > 1 else options[0] for options in parts)
+        readings = {" ".join(" ".join(way).replace("@", " ").split()) for way in itertools.product(*parts)}
+        hypothesis = " ".join(rng.choices("abc", k=rng.randint(0, 8)))
+        found = best_reading(text, hypothesis)
+        errors = {reading: count_errors([reading], [hypothesis]).errors for reading in readings}
+        assert errors[found] == min(errors.values()), (text, hypothesis)
+
+
+@pytest.mark.parametrize("text", ["{ a / b", "a } b", "{ a / { b / c } }"])
+def test_braces_that_do_not_match(text: str) -> None:
+    with pytest.raises(DataError, match="alternatives within|without its"):
+        best_reading(text, "a")
+
+
+def test_alternatives_in_a_hypothesis_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 1: .*alternatives in a hypothesis"):
+        read_transcripts(write(tmp_path, "a.trn", "{ a / b } c (u1)\n"), hypotheses=True)
+
+
+def test_sclite_reads_them_alike(tmp_path: Path) -> None:
+    trn = {
+        "ref.trn": "{ a b / c / @ } d (s-1)\nx { a b / c } y { e / f g } z (s-2)\n",
+        "hyp.trn": "c d (S-1)\nx c y f q z (s-2)\n",
+    }
+    timed = {
+        "ref.stm": "r1 1 ann 0.00 2.50 <o,f0,female> a b\nr1 1 ben 2.50 4.00 IGNORE_TIME_SEGMENT_IN_SCORING\n"
+        "r1 1 ann 4.00 6.00 c e\n",
+        "hyp.ctm": "R1 1 0.10 0.20 a 0.9\nr1 1 2.00 0.40 b\nr1 1 3.00 0.30 noise 0.2\nr1 1 4.10 0.20 c\nr1 1 7 0.2 d\n",
+    }
+    for files in (trn, timed):
+        reference, hypothesis = (write(tmp_path, name, content) for name, content in files.items())
+        formats = reference.suffix[1:], hypothesis.suffix[1:]
+        words = [
+            "-r",
+            str(reference),
+            formats[0],
+            "-h",
+            str(hypothesis),
+            formats[1],
+            "-i",
+            "rm",
+            "-o",
+            "rsum",
+            "stdout",
+        ]
+        out = subprocess.run([*sctk("sclite"), *words], capture_output=True, encoding="utf-8", check=True).stdout
+        theirs = re.search(r"Sum *\| +\d+ +(\d+) +\| +(\d+) +(\d+) +(\d+) +(\d+)", out)
+        assert theirs, out
+        pairs = pair_transcripts(reference, hypothesis, text_scheme="case")
+        ours = count_errors([pair.reference for pair in pairs], [pair.hypothesis for pair in pairs])
+        counts = ours.reference_length, ours.hits, ours.substitutions, ours.deletions, ours.insertions
+        assert counts == tuple(map(int, theirs.groups()))

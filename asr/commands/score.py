@@ -3,9 +3,13 @@
     asr score ref.txt hyp.txt
     asr score test.trn hyp.trn --text-scheme english
     asr score test.jsonl hypotheses.jsonl --json result.json
+    asr score test.stm hyp.ctm --text-scheme case
+    asr score talk.txt talk.whisper.json --text-scheme basic
 
-Formats: text (paired line by line), kaldi (`id words`), trn (sclite's `words (id)`), jsonl (id, text or pred_text);
-found by ending and content unless named.
+Formats, found by ending and content unless named: text (paired line by line), kaldi (`id words`), trn (sclite's `words
+(id)`, with {alternatives / or / @} and (optional) words), stm and ctm (aligned by time), jsonl (id or audio_filepath,
+text or pred_text), whisper (JSON of a recording), table (CSV or TSV with named columns), subtitles (SRT, WebVTT), and
+folder (of .txt, .json, .srt or .vtt, a file for each recording). Ids are compared without case, as sclite does.
 """
 
 import argparse
@@ -27,19 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from asr.evaluation.scoring import count_errors, finite
-    from asr.evaluation.transcripts import pair_transcripts
+    from asr.evaluation.transcripts import detect_format, pair_transcripts
     from asr.evaluation.writing import hint
-    from asr.text.normalise import normalise
 
     options.check_output("--json", args.json)
-    pairs = pair_transcripts(args.reference, args.hypothesis, args.ref_format, args.hyp_format)
-    references = [normalise(pair.reference, args.text_scheme) for pair in pairs]
-    hypotheses = [normalise(pair.hypothesis, args.text_scheme) for pair in pairs]
+    formats = args.ref_format or detect_format(args.reference), args.hyp_format or detect_format(args.hypothesis)
+    pairs = pair_transcripts(args.reference, args.hypothesis, *formats, args.text_scheme)
+    references, hypotheses = [pair.reference for pair in pairs], [pair.hypothesis for pair in pairs]
     words = count_errors(references, hypotheses, unit="word")
     characters = count_errors(references, hypotheses, unit="character")
     if args.text_scheme == "none" and (told := hint(references, hypotheses, words)):
         print(f"asr score: {told}", file=sys.stderr)
+    print(f"{args.reference} read as {formats[0]}, {args.hypothesis} as {formats[1]}; text scheme {args.text_scheme}")
     print(f"WER {words.describe('words')}\nCER {characters.describe('characters')}\n{len(pairs)} utterances")
-    figures = {**words.to_dict(), "cer": finite(characters.rate), "utterances": len(pairs)}
+    read = {"reference_format": formats[0], "hypothesis_format": formats[1], "text_scheme": args.text_scheme}
+    figures = {**read, **words.to_dict(), "cer": finite(characters.rate), "utterances": len(pairs)}
     options.write_json(args.json, figures)
     return 0

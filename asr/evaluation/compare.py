@@ -1,7 +1,6 @@
 """Two systems on the same references."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from asr.errors import DataError
 from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment, count_errors
 from asr.evaluation.significance import MatchedPairs, PairedBootstrap, grouped, mapsswe, paired_bootstrap
-from asr.evaluation.transcripts import Pair, detect_format, pair_transcripts
+from asr.evaluation.transcripts import detect_format, pair_transcripts, read_transcripts
 from asr.evaluation.writing import hint
 from asr.text.normalise import normalise
 
@@ -67,11 +66,11 @@ def compare(
     """
     if references is None and detect_format(a) != "jsonl":
         raise DataError(f"{a}: only JSONL holds references beside hypotheses: give the references (--references)")
-    pairs = [pair_transcripts(references or a, hypotheses) for hypotheses in (a, b)]
+    pairs = [pair_transcripts(references or a, hypotheses, text_scheme=text_scheme) for hypotheses in (a, b)]
     if references is None and detect_format(b) == "jsonl":
-        _check_same(a, pairs[0], b)
-    wanted = [normalise(pair.reference, text_scheme) for pair in pairs[0]]
-    hypotheses = [[normalise(pair.hypothesis, text_scheme) for pair in of_one] for of_one in pairs]
+        _check_same(a, b, text_scheme)
+    wanted = [pair.reference for pair in pairs[0]]
+    hypotheses = [[pair.hypothesis for pair in of_one] for of_one in pairs]
     hints = [
         f"{path}: {told}"
         for path, texts in zip((a, b), hypotheses, strict=True)
@@ -97,15 +96,18 @@ def compare(
     )
 
 
-def _check_same(a: Path | str, pairs: Sequence[Pair], b: Path | str) -> None:
+def _check_same(a: Path | str, b: Path | str, text_scheme: str) -> None:
     """Raise DataError where B's own references, if it has any, are not A's."""
-    others = {str(row["id"]): row["text"] for row in _rows(b) if "pred_text" in row and "text" in row and "id" in row}
-    for pair in pairs:
-        other = others.get(pair.id, pair.reference)
-        if " ".join(str(other).split()) != " ".join(pair.reference.split()):
+    rows_of_b = _rows(b)
+    if not all("text" in row and "pred_text" in row for row in rows_of_b):
+        return
+    others = read_transcripts(b)
+    for name, text in read_transcripts(a).items():
+        other = others.get(name, text)
+        if normalise(other, text_scheme) != normalise(text, text_scheme):
             raise DataError(
-                f"{pair.id}: the references differ: {pair.reference!r} in {a}, {other!r} in {b}. Systems are compared "
-                "on the same references: score both with one set, or name it with --references"
+                f"{name}: the references differ: {text!r} in {a}, {other!r} in {b}. Systems are compared on the same "
+                "references: score both with one set, or name it with --references"
             )
 
 

@@ -108,6 +108,8 @@ def _words(text: str) -> str:
 SCHEMES: dict[str, Callable[[str], str]] = {
     # The text as it is, but for white space: one space between words, none around.
     "none": _none,
+    # The same in NFC and in capitals: differences of case alone do not count, as in sclite.
+    "case": lambda text: capitals(_none(text)),
     # Any language: NFC, capitals; letters with their marks, digits, and apostrophes, middle dots and gershayim that
     # belong to words. Invisible joiners go, all else is a space. Never fails, but signs as % are lost.
     "basic": _basic,

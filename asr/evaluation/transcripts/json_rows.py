@@ -1,0 +1,61 @@
+"""JSON: an object on each line (NeMo's manifests and results), or one object for a recording (whisper's)."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from asr.errors import DataError
+from asr.evaluation.transcripts.rows import Row, lines_of, listed, read_text
+
+
+def read_jsonl(path: Path, hypotheses: bool) -> Iterator[Row]:
+    """id, else audio_filepath with offset; text, for hypotheses pred_text before it. Raises DataError."""
+    wrong = []
+    for number, line in enumerate(lines_of(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _row(number, json.loads(line), hypotheses)
+        except (ValueError, RecursionError, DataError) as error:
+            wrong.append(f"line {number}: {error}")
+    if wrong:
+        raise DataError(f"{path}: wanted a JSON object with id and text on each line, found {listed(wrong)}")
+
+
+def _row(number: int, row: object, hypotheses: bool) -> Row:
+    if not isinstance(row, dict):
+        raise DataError(f"no object: {row!r}")
+    keys = ("pred_text", "text") if hypotheses else ("text",)
+    text = next((row[key] for key in keys if key in row), None)
+    if not isinstance(text, str):
+        raise DataError(f"{' or '.join(keys)} is {text!r}")
+    name = row.get("id")
+    if name is None and "audio_filepath" in row:
+        # Segments of one recording differ by where they begin.
+        name = f"{row['audio_filepath']}@{row['offset']:g}" if row.get("offset") else row["audio_filepath"]
+    if not isinstance(name, str | int) or name == "":
+        raise DataError(f"id and audio_filepath are {name!r}")
+    return Row(number, str(name), text)
+
+
+def read_whisper(path: Path, hypotheses: bool) -> Iterator[Row]:
+    """The text of a recording, whose id is the file's name without its ending. Raises DataError."""
+    values = whole_object(path)
+    if not isinstance(values, dict) or not isinstance(values.get("text"), str):
+        raise DataError(f"{path}: wanted one JSON object with `text`, as whisper and asr transcribe write it")
+    yield Row(1, path.stem, " ".join(values["text"].split()))
+
+
+def whole_object(path: Path) -> Any:
+    """What the file is as one JSON value; None where it is none."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_whisper(path: Path) -> bool:
+    """Whether the file is one object with a text and segments."""
+    values = whole_object(path)
+    return isinstance(values, dict) and "text" in values and not ({"id", "audio_filepath"} & values.keys())

@@ -1,0 +1,40 @@
+"""sclite's TRN: `words (id)`; in references {a / b / @} are alternatives, @ none, and (uh) a word that may be missing.
+
+https://github.com/usnistgov/SCTK/blob/master/doc/infmts.htm
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from asr.errors import DataError
+from asr.evaluation.transcripts.rows import Row, lines_of, listed
+
+TRN = re.compile(r"(?P<words>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
+ALTERNATIVES = re.compile(r"\{\s.*?\s/\s.*?\s\}")
+
+
+def read_trn(path: Path, hypotheses: bool) -> Iterator[Row]:
+    """Raises DataError for lines of another shape, and for alternatives in hypotheses."""
+    wrong = []
+    for number, line in enumerate(lines_of(path), start=1):
+        match = TRN.fullmatch(line)
+        if is_comment(line):
+            continue
+        if match is None:
+            wrong.append(f"line {number}: {line.strip()!r}")
+        elif hypotheses and ALTERNATIVES.search(match["words"]):
+            wrong.append(f"line {number}: {line.strip()!r}, alternatives in a hypothesis")
+        else:
+            yield Row(number, match["id"], match["words"].strip())
+    if wrong:
+        raise DataError(f"{path}: wanted `words (id)` on each line, found {listed(wrong)}")
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line of TRN, STM or CTM says nothing."""
+    return not line.strip() or line.startswith(";;")
+
+
+def is_trn(lines: list[str]) -> bool:
+    return bool(lines) and all(TRN.fullmatch(line) for line in lines if not line.startswith(";;"))
