@@ -2,13 +2,18 @@
 
 DATA is the folder that `asr prepare` wrote below; DATA/english gets train.jsonl and dev.jsonl. Of LibriSpeech's
 dev-clean eight speakers are for development and thirty-two train. Utterances that two corpora share count once.
+non_speech.jsonl lists a stretch of each sound file below DATA/noise/train, and the music that music.py made.
 """
 
 import argparse
+import glob
+import random
 import sys
 from pathlib import Path
 
+from asr.audio.load import read_info
 from asr.data import manifest
+from asr.data.augment import ENDINGS
 from asr.data.manifest import Utterance
 from asr.errors import UserError
 
@@ -38,6 +43,20 @@ def collect(data: Path, names: tuple[str, ...], held_out: bool) -> list[Utteranc
     return list(rows.values())
 
 
+def non_speech(data: Path) -> list[Utterance]:
+    """Music, and of each noise a stretch of 1.5 to 5 seconds: lengths as various as those of speech."""
+    music = data / "music" / "train.jsonl"
+    rows = manifest.read(music) if music.exists() else []
+    random.seed("non-speech")
+    for path in map(Path, sorted(glob.glob(f"{data}/noise/train/**/*", recursive=True))):  # which follows links
+        if path.suffix.lower() in ENDINGS:
+            whole = read_info(path).duration
+            length = round(min(whole, random.uniform(1.5, 5.0)), 2) - 0.01
+            offset = round(random.uniform(0, whole - length), 2)
+            rows.append(Utterance(f"{path.parent.name}-{path.stem}", str(path.resolve()), length, offset=offset))
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -48,6 +67,10 @@ def main() -> None:
             rows = collect(args.data, names, held_out)
             manifest.write(args.data / "english" / f"{split}.jsonl", rows)
             print(f"{split}: {len(rows)} utterances, {sum(row.duration for row in rows) / 3600:.2f} h")
+        rows = non_speech(args.data)
+        if rows:
+            manifest.write(args.data / "english" / "non_speech.jsonl", rows)
+            print(f"non_speech: {len(rows)} stretches, {sum(row.duration for row in rows) / 3600:.2f} h")
     except UserError as error:
         sys.exit(str(error))
 
