@@ -154,6 +154,23 @@ def test_int8_quantises_the_lstm_and_the_head(folder: Path) -> None:
     assert 0 < (found - wanted).abs().max() < 0.1
 
 
+@torch.inference_mode()
+def test_int8_finds_in_an_utterance_what_it_finds_in_it_alone(folder: Path) -> None:
+    """To the last bit, beside a louder one and padded too."""
+    exported = load_model_folder(folder / "int8")
+    num_samples = torch.tensor([9_000, 4_000, 7_301, 150])
+    waveforms = pad_sequence(
+        [loud * torch.randn(count) for count, loud in zip(num_samples, (0.1, 0.9, 0.01, 0.3), strict=True)],
+        batch_first=True,
+    )
+    together, frames = exported(waveforms, num_samples)
+    assert together.shape[1] == frames.max()
+    for i, count in enumerate(num_samples.tolist()):
+        alone, num_frames = exported(waveforms[i : i + 1, :count], num_samples[i : i + 1])
+        assert num_frames[0] == frames[i]
+        assert torch.equal(together[i, : frames[i]], alone[0])
+
+
 def test_transcribes_and_evaluates_as_the_model_does(folder: Path) -> None:
     model, exported = load_model_folder(folder / "model"), load_model_folder(folder / "onnx")
     waveform = tone_waveform("BAD CAB")
