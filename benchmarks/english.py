@@ -45,7 +45,6 @@ from asr.decoders import Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.errors import ConfigError, TextError, UserError
 from asr.evaluation.evaluate import Evaluation
-from asr.evaluation.scoring import count_errors
 from asr.text.normalise import normalise
 from asr.text.tokenizer import Tokenizer
 
@@ -133,8 +132,6 @@ def score(rows: Sequence[Utterance], texts: Sequence[str], seconds: float, phone
         utterances=list(rows),
         references=references,
         hypotheses=[Hypothesis((), text, 0.0) for text in hypotheses],
-        words=count_errors(references, hypotheses),
-        characters=count_errors(references, hypotheses, "character"),
         unit="phone" if phones else "word",
         audio_seconds=audio_seconds,
         processing_seconds=seconds,

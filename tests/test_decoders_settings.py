@@ -84,3 +84,24 @@ def test_the_command_line_has_the_same_bounds() -> None:
     with pytest.raises(ConfigError, match=r"decoder\.lm_weight: found nan"):
         DecoderSettings(lm_weight=float("nan"))
     assert DecoderSettings(unknown_score=None, merge_threshold=float("inf"), log_prior=(-0.1, -2.5))
+
+
+def test_another_language_model_brings_its_own_words() -> None:
+    settings = DecoderSettings(lm="lm", lexicon="lexicon.txt", rescoring_lm="big")
+    assert settings.with_lm("other") == DecoderSettings(lm="other", rescoring_lm="big")
+    assert settings.with_lm(None) == settings and settings.with_lm("none") == DecoderSettings()
+
+
+def test_a_decoders_lexicon_does_not_take_the_tokenizers_place(tmp_path: Path) -> None:
+    (tmp_path / "lm").mkdir()
+    (tmp_path / "lm" / "lexicon.txt").write_text("ONE W AH N\n", encoding="utf-8")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "lexicon.txt").write_text("TWO T UW\n", encoding="utf-8")
+    DecoderSettings(lexicon=str(tmp_path / "lm" / "lexicon.txt")).save(model)
+    assert (model / "lexicon.txt").read_text(encoding="utf-8") == "TWO T UW\n"
+    found = DecoderSettings.of(model)
+    assert Path(found.lexicon).name == "decoder_lexicon.txt"
+    assert Path(found.lexicon).read_text(encoding="utf-8") == "ONE W AH N\n"
+    found.save(model)  # as tuning again does
+    assert DecoderSettings.of(model) == found

@@ -180,3 +180,15 @@ def test_errors_of_writing_are_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     a = write_rows(tmp_path / "a.jsonl", said, found)
     assert main(["compare", str(a), str(a)]) == 0
     assert f"{a}: case, punctuation or Unicode form make 5 of the 6 errors" in capsys.readouterr().err
+
+
+def test_units_that_are_alike_are_drawn_in_kinds() -> None:
+    """The interval of many utterances is what drawing each would give."""
+    rng = np.random.default_rng(4)
+    errors, lengths = rng.integers(0, 3, 4000).astype(float), rng.integers(8, 11, 4000).astype(float)
+    assert len(np.unique(np.stack([errors, lengths], axis=1), axis=0)) == 9
+    fast = rate_interval(errors, lengths)
+    # A little of each makes them all different, and nothing else.
+    slow = rate_interval(errors + np.arange(4000) * 1e-9, lengths)
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), abs=3e-4)
+    assert fast.low < errors.sum() / lengths.sum() < fast.high

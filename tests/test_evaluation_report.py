@@ -1,5 +1,6 @@
 """Reports of an evaluation: their figures, and a page that stands alone."""
 
+import json
 import re
 from dataclasses import replace
 from html import unescape
@@ -8,6 +9,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
+from asr.cli import main
 from asr.data.manifest import Utterance
 from asr.decoders import Hypothesis, Word
 from asr.evaluation.evaluate import Evaluation
@@ -33,13 +35,10 @@ def result(tmp_path: Path) -> Evaluation:
         Utterance(f"u{i}", str(tmp_path / f"a b{i}.wav"), seconds, text, speaker=speaker)
         for i, (text, seconds, speaker) in enumerate(zip(references, (1.5, 3.0, 20.0, 1.0), "XXYY", strict=True))
     ]
-    texts = [item.text for item in found]
     return Evaluation(
         rows,
         references,
         found,
-        count_errors(references, texts),
-        count_errors(references, texts, "character"),
         "word",
         25.5,
         1.0,
@@ -106,3 +105,31 @@ def test_sound_can_be_within_the_page(result: Evaluation, tmp_path: Path) -> Non
         Path(row.audio_filepath).write_bytes(b"RIFF")
     page = html_report(result, "t", tmp_path, embed_audio=True)
     assert page.count("data:audio/*;base64,UklGRg==") == 4
+
+
+def test_another_systems_transcripts_have_the_same_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("u1", "THE CAT SAT", "THE CAT SAT", "X"), ("u2", "A DOG", "A <FOG> IS", "Y"), ("u3", "YES", "", "Y")]
+    lines = [
+        json.dumps({"id": name, "text": said, "pred_text": found, "speaker": speaker, "duration": 2.0}) + "\n"
+        for name, said, found, speaker in rows
+    ]
+    path = tmp_path / "both.jsonl"
+    path.write_text("".join(lines), encoding="utf-8")
+    out = [str(tmp_path / name) for name in ("x.json", "x.html")]
+    assert main(["score", str(path), str(path), "--details", "--json", out[0], "--html", out[1]]) == 0
+    printed = capsys.readouterr().out
+    assert "WER 50.00% (1 substitutions, 1 deletions, 1 insertions of 6 words)  CER" in printed
+    assert "bootstrap over speakers" in printed and "By speaker" in printed and "By duration" in printed
+    assert "Calibration" not in printed and "RTF" not in printed and "read as jsonl" in printed
+    figures = json.loads(Path(out[0]).read_text(encoding="utf-8"))
+    assert figures["reference_format"] == "jsonl" and figures["intervals"]["wer"] == [0.0, 1.0]
+    page = Path(out[1]).read_text(encoding="utf-8")
+    assert "<audio" not in page and "&lt;FOG&gt;" in page and "<th>speaker" in page and ">confidence" not in page
+    (tmp_path / "r.txt").write_text("A B\n", encoding="utf-8")
+    assert main(["score", str(tmp_path / "r.txt"), str(tmp_path / "r.txt"), "--html", out[1]]) == 0
+    assert "<th>speaker" not in Path(out[1]).read_text(encoding="utf-8")
+
+
+def test_character_errors_are_the_same_in_both_ways(result: Evaluation) -> None:
+    assert result.character_error_rate == result.characters.rate
+    assert result.words == count_errors(result.references, result.texts)

@@ -195,7 +195,11 @@ def test_other_formats_are_read(tmp_path: Path) -> None:
 def test_words_and_segments_meet_in_time(tmp_path: Path) -> None:
     reference, hypothesis = (write(tmp_path, f"x.{name}", OTHERS[name]) for name in ("stm", "ctm"))
     pairs = pair_transcripts(reference, hypothesis)
-    assert pairs == [Pair("r1-1-0.00", "a b", "a b"), Pair("r1-1-4.00", "c", "c"), Pair("R2-A-0.00", "", "d")]
+    assert pairs == [
+        Pair("r1-1-0.00", "a b", "a b", "ann", 2.5),
+        Pair("r1-1-4.00", "c", "c", "ann", 2.0),
+        Pair("R2-A-0.00", "", "d", "ann", 1.5),
+    ]
     write(tmp_path, "x.ctm", "r3 1 0 1 a\n")
     with pytest.raises(DataError, match="words of recordings .* without references: r3 1"):
         pair_transcripts(reference, hypothesis)

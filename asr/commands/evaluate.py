@@ -9,7 +9,6 @@ confidence intervals are by bootstrap (Bisani and Ney, 2004), over speakers wher
 
 import argparse
 import json
-from pathlib import Path
 
 from asr.commands import decoding, options
 
@@ -17,10 +16,8 @@ from asr.commands import decoding, options
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model folder, or the name of a model that comes with asr")
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="JSONL manifests")
-    options.add_json(parser)
-    parser.add_argument("--html", metavar="FILE", help="write a page: tables, each utterance aligned and audible")
+    options.add_report(parser)
     parser.add_argument("--embed-audio", action="store_true", help="put the sound into the page instead of linking it")
-    parser.add_argument("--details", action="store_true", help="print the tables and the worst utterances too")
     parser.add_argument("--vocabulary", metavar="FILE", help="text or manifest of training: count words outside it")
     options.add_text_scheme(parser, "references and hypotheses before scoring", of_model=True)
     parser.add_argument("--hypotheses", metavar="FILE", help="write id, text, pred_text, speaker as JSONL")
@@ -38,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
 
     seconds = args.max_batch_seconds
     require("", (seconds > 0, "--max-batch-seconds", f"{seconds:g}", "more than 0"))
-    for option in ("json", "html", "hypotheses"):
-        options.check_output(f"--{option}", getattr(args, option))
+    options.check_report(args)
+    options.check_output("--hypotheses", args.hypotheses)
     utterances = options.read_manifests(args.manifests)
     vocabulary = None
     if args.vocabulary:
@@ -57,19 +54,8 @@ def run(args: argparse.Namespace) -> int:
             max_batch_seconds=seconds,
             progress=bar.update,
         )
-    print(result.summary())
-    print(result.describe_intervals())
-    if args.details:
-        from asr.evaluation.report import details
-
-        print(f"\n{details(result, vocabulary)}")
-    if args.html:
-        from asr.evaluation.html_report import html_report
-
-        title = f"{args.model} on {', '.join(args.manifests)}"
-        page = html_report(result, title, Path(args.html).parent, vocabulary, args.embed_audio)
-        options.write(args.html, page)
-    options.write_json(args.json, result.to_dict())
+    title = f"{args.model} on {', '.join(args.manifests)}"
+    options.report(args, result, title, None, vocabulary, args.embed_audio)
     if args.hypotheses:
         lines = (
             {"id": row.id, "text": reference, "pred_text": hypothesis.text, "speaker": row.speaker}

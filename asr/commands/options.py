@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from asr.text.normalise import SCHEMES
 
 if TYPE_CHECKING:
     from asr.data.manifest import Utterance
+    from asr.evaluation.evaluate import Evaluation
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,41 @@ def read_manifests(paths: Sequence[str]) -> "list[Utterance]":
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """What is made of an evaluation: --json, --html, --details."""
+    add_json(parser)
+    parser.add_argument("--html", metavar="FILE", help="write a page: tables, and each utterance aligned")
+    parser.add_argument("--details", action="store_true", help="print the tables and the worst utterances too")
+
+
+def check_report(args: argparse.Namespace) -> None:
+    """As `check_output`, of these options."""
+    for option in ("json", "html"):
+        check_output(f"--{option}", getattr(args, option))
+
+
+def report(
+    args: argparse.Namespace,
+    result: "Evaluation",
+    title: str,
+    more: Mapping[str, Any] | None = None,
+    vocabulary: Collection[str] | None = None,
+    embed_audio: bool = False,
+) -> None:
+    """Print the figures of an evaluation and write what these options ask for; more: for the JSON file, before them."""
+    print(result.summary())
+    print(result.describe_intervals())
+    if args.details:
+        from asr.evaluation.report import details
+
+        print(f"\n{details(result, vocabulary)}")
+    if args.html:
+        from asr.evaluation.html_report import html_report
+
+        write(args.html, html_report(result, title, Path(args.html).parent, vocabulary, embed_audio))
+    write_json(args.json, {**(more or {}), **result.to_dict()})
 
 
 def write_json(path: str | None, figures: Mapping[str, Any]) -> None:

@@ -26,25 +26,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ref-format", choices=formats, help="format of REF (default: found out)")
     parser.add_argument("--hyp-format", choices=formats, help="format of HYP (default: found out)")
     options.add_text_scheme(parser, "both")
-    options.add_json(parser)
+    options.add_report(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from asr.evaluation.scoring import count_errors, finite
+    from asr.evaluation.evaluate import evaluate_pairs
     from asr.evaluation.transcripts import detect_format, pair_transcripts
     from asr.evaluation.writing import hint
 
-    options.check_output("--json", args.json)
+    options.check_report(args)
     formats = args.ref_format or detect_format(args.reference), args.hyp_format or detect_format(args.hypothesis)
-    pairs = pair_transcripts(args.reference, args.hypothesis, *formats, args.text_scheme)
-    references, hypotheses = [pair.reference for pair in pairs], [pair.hypothesis for pair in pairs]
-    words = count_errors(references, hypotheses, unit="word")
-    characters = count_errors(references, hypotheses, unit="character")
-    if args.text_scheme == "none" and (told := hint(references, hypotheses, words)):
+    result = evaluate_pairs(
+        pair_transcripts(args.reference, args.hypothesis, *formats, args.text_scheme), args.text_scheme
+    )
+    if args.text_scheme == "none" and (told := hint(result.references, result.texts, result.words)):
         print(f"asr score: {told}", file=sys.stderr)
-    print(f"{args.reference} read as {formats[0]}, {args.hypothesis} as {formats[1]}; text scheme {args.text_scheme}")
-    print(f"WER {words.describe('words')}\nCER {characters.describe('characters')}\n{len(pairs)} utterances")
-    read = {"reference_format": formats[0], "hypothesis_format": formats[1], "text_scheme": args.text_scheme}
-    figures = {**read, **words.to_dict(), "cer": finite(characters.rate), "utterances": len(pairs)}
-    options.write_json(args.json, figures)
+    print(f"{args.reference} read as {formats[0]}, {args.hypothesis} as {formats[1]}")
+    read = {"reference_format": formats[0], "hypothesis_format": formats[1]}
+    options.report(args, result, f"{args.hypothesis} against {args.reference}", read)
     return 0

@@ -13,11 +13,13 @@ from asr.decoders.confidence import NUM_WEIGHTS
 from asr.errors import ConfigError, ModelError
 from asr.model.checksums import forget
 from asr.settings import build, parse_json, require
+from asr.text.phones import FILE as LEXICON_FILE
 
 if TYPE_CHECKING:
     from asr.text.tokenizer import Tokenizer
 
 FILE = "decoder.json"
+DECODER_LEXICON = "decoder_lexicon.txt"
 LARGEST = 1e6  # of weights and scores
 MAX_BEAM = 20_000  # prefixes: at 72 bytes for each of a frame, half a minute then takes 1.1 GB
 
@@ -88,10 +90,11 @@ class DecoderSettings:
         return build(cls, asdict(settings) | named, str(path))
 
     def with_lm(self, lm: str | os.PathLike[str] | None) -> "DecoderSettings":
-        """With another language model; "none": without, and without what came with it; None: as it is."""
+        """With another language model, and its own words, for those of a lexicon it may not know; "none": without, and
+        without what came with it; None: as it is."""
         if lm == "none":
             return replace(self, lm="", lexicon="", rescoring_lm="")
-        return replace(self, lm=str(lm)) if lm else self
+        return replace(self, lm=str(lm), lexicon="") if lm else self
 
     def searches(self, hotwords: Mapping[str, float] | None = None, n_best: int = 1) -> bool:
         """Whether decoding is a beam search: it has a language model, a lexicon or hotwords to search with, or more
@@ -147,7 +150,8 @@ def _brought(source: Path, folder: Path) -> str:
     source, folder = source.resolve(), folder.resolve()
     if source.is_relative_to(folder):
         return str(source.relative_to(folder))
-    target = folder / source.name
+    # The folder's own lexicon.txt is the tokenizer's, and may have other words.
+    target = folder / (DECODER_LEXICON if source.name == LEXICON_FILE else source.name)
     if source.is_dir():
         whole = not (source / "lm.safetensors").is_file()
         kept = [path for path in source.iterdir() if path.is_file() and (whole or path.suffix in USED)]

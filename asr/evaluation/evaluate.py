@@ -6,13 +6,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from asr.data.batches import SpeechDataset
 from asr.data.manifest import Utterance
 from asr.decoders import Decoder, Hypothesis
 from asr.decoders.greedy import GreedyDecoder
 from asr.evaluation.emissions import emissions
-from asr.evaluation.scoring import Alignment, ErrorCounts, align_all, count_alignment, count_errors, finite
+from asr.evaluation.scoring import (
+    Alignment,
+    ErrorCounts,
+    align_all,
+    count_alignment,
+    count_errors,
+    distances,
+    finite,
+    rate,
+)
 from asr.evaluation.significance import Interval, grouped, rate_interval
+from asr.evaluation.transcripts import Pair
 from asr.text.normalise import normalise
 
 if TYPE_CHECKING:
@@ -26,12 +38,31 @@ class Evaluation:
     utterances: list[Utterance]
     references: list[str]
     hypotheses: list[Hypothesis]
-    words: ErrorCounts  # phones, for a model of phones
-    characters: ErrorCounts
     unit: str  # what `words` counts: "word" or "phone"
-    audio_seconds: float
+    audio_seconds: float  # 0 where it is not known
     processing_seconds: float
     text_scheme: str  # how references and hypotheses were normalised before scoring
+
+    @cached_property
+    def words(self) -> ErrorCounts:
+        """Errors of all words; of phones, for a model of phones."""
+        return sum(self.by_utterance, ErrorCounts())
+
+    @cached_property
+    def characters(self) -> ErrorCounts:
+        """Errors of all characters, by kind."""
+        return count_errors(self.references, self.texts, unit="character")
+
+    @property
+    def character_error_rate(self) -> float:
+        """CER, without the kinds of errors."""
+        return rate(*(int(values.sum()) for values in self._characters))
+
+    @cached_property
+    def _characters(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each utterance the errors of characters, and the reference's length in them."""
+        lengths = np.array([len(" ".join(text.split())) for text in self.references], np.int64)
+        return distances(self.references, self.texts), lengths
 
     @property
     def ids(self) -> list[str]:
@@ -75,11 +106,10 @@ class Evaluation:
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """95 % confidence intervals of WER, CER and SER (Bisani and Ney, 2004)."""
-        characters = [count_alignment(item) for item in align_all(self.references, self.texts, "character")]
         groups = self.speakers if self.interval_unit == "speakers" else self.ids
         columns: dict[str, tuple[Sequence[float], Sequence[float]]] = {
             "wer": ([item.errors for item in self.by_utterance], [item.reference_length for item in self.by_utterance]),
-            "cer": ([item.errors for item in characters], [item.reference_length for item in characters]),
+            "cer": (self._characters[0].tolist(), self._characters[1].tolist()),
             "ser": ([item.errors > 0 for item in self.by_utterance], [1] * len(self.ids)),
         }
         return {name: rate_interval(*grouped(groups, *counts)) for name, counts in columns.items()}
@@ -90,7 +120,7 @@ class Evaluation:
             "unit": self.unit,
             "text_scheme": self.text_scheme,
             **self.words.to_dict(),
-            "cer": finite(self.characters.rate),
+            "cer": finite(self.character_error_rate),
             "ser": self.sentence_error_rate,
             "intervals": {name: [interval.low, interval.high] for name, interval in self.intervals.items()},
             "intervals_over": self.interval_unit,
@@ -102,11 +132,10 @@ class Evaluation:
     def summary(self) -> str:
         """One line: rates with the counts behind them."""
         name = "PER" if self.unit == "phone" else "WER"
-        cer = "" if self.unit == "phone" else f"CER {self.characters.rate:.2%}  "
-        return (
-            f"{name} {self.words.describe(self.unit + 's')}  {cer}"
-            f"{len(self.ids)} utterances, {self.audio_seconds / 3600:.2f} h, RTF {self.rtf:.4f}"
-        )
+        cer = "" if self.unit == "phone" else f"CER {self.character_error_rate:.2%}  "
+        hours = f", {self.audio_seconds / 3600:.2f} h" if self.audio_seconds else ""
+        rtf = f", RTF {self.rtf:.4f}" if self.processing_seconds else ""
+        return f"{name} {self.words.describe(self.unit + 's')}  {cer}{len(self.ids)} utterances{hours}{rtf}"
 
     def describe_intervals(self) -> str:
         """A line on how sure these rates are."""
@@ -151,15 +180,25 @@ def evaluate(
     if not phones:  # whose names are no text
         hypotheses = [replace(hypothesis, text=write(hypothesis.text)) for hypothesis in hypotheses]
     references = dataset.references
-    texts = [hypothesis.text for hypothesis in hypotheses]
     return Evaluation(
         utterances=list(utterances),
         references=references,
         hypotheses=hypotheses,
-        words=count_errors(references, texts, unit="word"),
-        characters=count_errors(references, texts, unit="character"),
         unit="phone" if phones else "word",
         audio_seconds=float(dataset.seconds.sum()),
         processing_seconds=elapsed,
         text_scheme=model.tokenizer.text_scheme if text_scheme is None else text_scheme,
+    )
+
+
+def evaluate_pairs(pairs: Sequence[Pair], text_scheme: str) -> Evaluation:
+    """Score the transcripts of another system; text_scheme: in which they are written already."""
+    return Evaluation(
+        utterances=[Utterance(pair.id, "", pair.duration, pair.reference, speaker=pair.speaker) for pair in pairs],
+        references=[pair.reference for pair in pairs],
+        hypotheses=[Hypothesis((), pair.hypothesis, 0.0) for pair in pairs],
+        unit="word",
+        audio_seconds=sum(pair.duration for pair in pairs),
+        processing_seconds=0.0,
+        text_scheme=text_scheme,
     )

@@ -41,7 +41,7 @@ def html_report(
     """The page. folder: where it will stand, from which the sound files are linked unless embedded."""
     rate = "PER" if result.unit == "phone" else "WER"
     figures = [(rate, result.words.rate, "wer")]
-    figures += [] if result.unit == "phone" else [("CER", result.characters.rate, "cer")]
+    figures += [] if result.unit == "phone" else [("CER", result.character_error_rate, "cer")]
     figures += [("Sentences with errors", result.sentence_error_rate, "ser")]
     environment = Environment(loader=PackageLoader("asr", "evaluation"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template(TEMPLATE).render(
@@ -52,6 +52,12 @@ def html_report(
         words=result.words.describe(result.unit + "s"),
         tables=tables(result, vocabulary),
         utterances=_rows(result, folder, embed_audio),
+        has={
+            "speaker": any(result.speakers),
+            "seconds": bool(result.audio_seconds),
+            "confidence": any(hypothesis.words for hypothesis in result.hypotheses),
+            "sound": any(row.audio_filepath for row in result.utterances),
+        },
     )
 
 
@@ -62,7 +68,7 @@ def _rows(result: Evaluation, folder: Path, embed_audio: bool) -> list[_Row]:
     for i in sorted(range(len(result.ids)), key=lambda i: (-result.by_utterance[i].errors, i)):
         utterance, errors = result.utterances[i], result.by_utterance[i]
         path = Path(utterance.audio_filepath)
-        size = path.stat().st_size if room else 0
+        size = path.stat().st_size if room and utterance.audio_filepath else 0
         embedded = 0 < size <= room
         room -= size if embedded else 0
         end = utterance.offset + utterance.duration
@@ -76,8 +82,15 @@ def _rows(result: Evaluation, folder: Path, embed_audio: bool) -> list[_Row]:
                 confidence=result.hypotheses[i].confidence,
                 alignment=result.alignments[i],
                 sound=base64.b64encode(path.read_bytes()).decode() if embedded else None,
-                path=Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix(),
+                path=Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+                if utterance.audio_filepath
+                else "",
                 part=f"#t={utterance.offset:g},{end:g}" if utterance.offset else "",
             )
         )
     return rows
+
+
+def _from(folder: Path, path: Path) -> str:
+    """A file's path from a folder, as links have it."""
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -41,10 +41,12 @@ class Table:
 
 def tables(result: Evaluation, vocabulary: Collection[str] | None = None) -> list[Table]:
     """All tables. vocabulary: words that the model could have learnt, for the share of those that it could not."""
-    found = [by_duration(result)]
+    found = [by_duration(result)] if result.audio_seconds else []
     if any(result.speakers):
         found.append(by_speaker(result))
-    found += [*confusions(result.alignments), calibration(result)]
+    found += confusions(result.alignments)
+    if any(hypothesis.words for hypothesis in result.hypotheses):
+        found.append(calibration(result))
     if vocabulary is not None:
         found.append(out_of_vocabulary(result, vocabulary))
     return found

@@ -14,7 +14,7 @@ folder    a folder of such files or of .txt, one for each recording
 A new format is one file with a reader and a test for its looks, and one line in FORMATS and `detect_format`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +45,8 @@ class Pair(NamedTuple):
     id: str
     reference: str
     hypothesis: str
+    speaker: str | None = None
+    duration: float = 0.0  # seconds; 0 where it is not told
 
 
 def read_folder(path: Path, hypotheses: bool) -> Iterator[Row]:
@@ -116,6 +118,14 @@ def detect_format(path: Path | str) -> str:
 def read_transcripts(path: Path | str, format: str | None = None, *, hypotheses: bool = False) -> dict[str, str]:
     """Transcripts by id, in the file's order; of plain text the ids are line numbers, from "1".
 
+    format, hypotheses, errors: as of `read_rows`.
+    """
+    return {name: row.text for name, row in read_rows(path, format, hypotheses=hypotheses).items()}
+
+
+def read_rows(path: Path | str, format: str | None = None, *, hypotheses: bool = False) -> dict[str, Row]:
+    """The same, with what else is told of each.
+
     format: one of FORMATS instead of the detected one. hypotheses: read pred_text of JSONL where it is. Raises
     DataError for files that cannot be read, rows of another shape and ids that occur twice, with their lines.
     """
@@ -125,14 +135,12 @@ def read_transcripts(path: Path | str, format: str | None = None, *, hypotheses:
         raise DataError(f"format: found {format!r}, wanted one of {', '.join(FORMATS)}")
     if path.is_dir() != (format == "folder"):
         raise DataError(f"{path}: is {'a folder' if path.is_dir() else 'no folder'}; read as {format}")
-    found: dict[str, str] = {}
-    places: dict[str, int] = {}
+    found: dict[str, Row] = {}
     twice = []
     for row in FORMATS[format](path, hypotheses):
         if row.id in found:
-            twice.append(f"{row.id} (lines {places[row.id]} and {row.number})")
-        found[row.id] = row.text
-        places[row.id] = row.number
+            twice.append(f"{row.id} (lines {found[row.id].number} and {row.number})")
+        found[row.id] = row
     if twice:
         raise DataError(f"{path}: ids that occur twice: {listed(twice)}. Each utterance has one line; read as {format}")
     if not found:
@@ -157,7 +165,10 @@ def pair_transcripts(
     write = partial(normalise, scheme=text_scheme)
     if formats == ("stm", "ctm"):
         segments = words_of_segments(read_segments(Path(references)), read_words(Path(hypotheses)))
-        pairs = [Pair(segment.id, segment.text, text) for segment, text in segments]
+        pairs = [
+            Pair(segment.id, segment.text, text, segment.speaker, segment.end - segment.begin)
+            for segment, text in segments
+        ]
     else:
         pairs = _paired(references, hypotheses, formats)
     if formats[0] in ("trn", "stm"):
@@ -167,20 +178,20 @@ def pair_transcripts(
             else pair
             for pair in pairs
         ]
-    return [Pair(pair.id, write(pair.reference), write(pair.hypothesis)) for pair in pairs]
+    return [pair._replace(reference=write(pair.reference), hypothesis=write(pair.hypothesis)) for pair in pairs]
 
 
 def _paired(references: Path | str, hypotheses: Path | str, formats: tuple[str, str]) -> list[Pair]:
-    wanted = read_transcripts(references, formats[0])
-    found = read_transcripts(hypotheses, formats[1], hypotheses=True)
+    wanted = read_rows(references, formats[0])
+    found = read_rows(hypotheses, formats[1], hypotheses=True)
     both = f"{references} (read as {formats[0]}) and {hypotheses} (read as {formats[1]})"
     whole = [
-        " ".join(texts.values())
-        for texts, format in zip((wanted, found), formats, strict=True)
-        if format == "text" or len(texts) == 1
+        " ".join(row.text for row in rows.values())
+        for rows, format in zip((wanted, found), formats, strict=True)
+        if format == "text" or len(rows) == 1
     ]
     if WHOLE & {*formats} and len(whole) == 2:  # of one recording, whatever they call it
-        return [Pair(Path(references).stem, *whole)]
+        return [Pair(Path(references).stem, whole[0], whole[1])]
     if formats.count("text") == 1:
         raise DataError(
             f"{both}: only one of them has ids. Give both as plain text or both with ids; or name the formats"
@@ -202,10 +213,15 @@ def _paired(references: Path | str, hypotheses: Path | str, formats: tuple[str, 
         raise DataError(
             f"{both}: {'; '.join(problems)}. Each id must be in both; an utterance without words has its id alone"
         )
-    return [Pair(name, text, found[name]) for name, text in wanted.items()]
+    # Of what is told of an utterance on either side, the reference's goes before.
+    return [
+        Pair(name, row.text, other.text, row.speaker or other.speaker, row.duration or other.duration)
+        for name, row in wanted.items()
+        for other in [found[name]]
+    ]
 
 
-def _renamed(found: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
+def _renamed(found: dict[str, Row], wanted: Collection[str]) -> dict[str, Row]:
     """With the ids of `wanted` that differ in case alone, where that is clear."""
     by_case: dict[str, list[str]] = {}
     for name in wanted:
@@ -217,4 +233,4 @@ def _renamed(found: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
         others = by_case.get(name.casefold(), [])
         return others[0] if clear and name not in wanted and len(others) == 1 else name
 
-    return {rename(name): text for name, text in found.items()}
+    return {rename(name): row for name, row in found.items()}

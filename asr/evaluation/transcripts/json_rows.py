@@ -1,6 +1,7 @@
 """JSON: an object on each line (NeMo's manifests and results), or one object for a recording (whisper's)."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,12 @@ def _row(number: int, row: object, hypotheses: bool) -> Row:
         name = f"{row['audio_filepath']}@{row['offset']:g}" if row.get("offset") else row["audio_filepath"]
     if not isinstance(name, str | int) or name == "":
         raise DataError(f"id and audio_filepath are {name!r}")
-    return Row(number, str(name), text)
+    speaker, duration = row.get("speaker"), row.get("duration")
+    return Row(
+        number, str(name), text,
+        speaker if isinstance(speaker, str) and speaker else None,
+        float(duration) if isinstance(duration, int | float) and 0 <= duration < math.inf else 0.0,
+    )  # fmt: skip
 
 
 def read_whisper(path: Path, hypotheses: bool) -> Iterator[Row]:

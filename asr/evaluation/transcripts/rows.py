@@ -15,6 +15,8 @@ class Row(NamedTuple):
     number: int
     id: str
     text: str
+    speaker: str | None = None
+    duration: float = 0.0  # seconds; 0 where it is not told
 
 
 def read_text(path: Path) -> str:

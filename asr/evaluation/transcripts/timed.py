@@ -79,7 +79,7 @@ def read_stm(path: Path, hypotheses: bool) -> Iterator[Row]:
     """Its segments, without those to be ignored."""
     for number, segment in enumerate(read_segments(path), start=1):
         if segment.text != IGNORED:
-            yield Row(number, segment.id, segment.text)
+            yield Row(number, segment.id, segment.text, segment.speaker, segment.end - segment.begin)
 
 
 def read_ctm(path: Path, hypotheses: bool) -> Iterator[Row]:
