@@ -306,7 +306,7 @@ def test_interrupted_by_the_keyboard_it_says_what_is_kept(tmp_path: Path) -> Non
     assert process.stdout is not None
     assert any(line.startswith("epoch 2/") for line in process.stdout)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to its workers too
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=30)
     assert process.returncode == 130
     pattern = r"\nasr train: interrupted in epoch \d+, after \d+ steps; the checkpoint of (\d+) steps is kept: [^\n]*\n"
     match = re.fullmatch(pattern, told)

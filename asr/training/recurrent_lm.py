@@ -31,7 +31,18 @@ from asr.training.module import RunDataModule, RunModule
 from asr.training.ranking import rank
 from asr.training.recipe import RunConfig, to_yaml
 from asr.training.results import write_results
-from asr.training.run import build_trainer, choose_weights, fit, go_on, kept, quiet_lightning, start, write_recipe
+from asr.training.run import (
+    any_trainer,
+    build_trainer,
+    choose_weights,
+    fit,
+    go_on,
+    kept,
+    quiet_lightning,
+    start,
+    write_recipe,
+)  # fmt: skip
+from asr.training.together import before_they_meet
 
 
 @dataclass(frozen=True)
@@ -192,14 +203,15 @@ def train(recipe: RecurrentLMRecipe, resume: bool = False) -> Result | None:
 
     Raises ConfigError, TextError and DataError for recipes and texts that cannot be trained.
     """
-    found = start(recipe, resume)
-    run = prepare(recipe)
-    model = run.model
-    module = RecurrentLMModule(recipe, model)
-    module.origin = origin_of(recipe, model.tokenizer.tokens, run.train_set.digest(), run.valid_set.digest())
-    if found:
-        go_on(recipe, found, module.origin)
-    write_recipe(recipe)
+    with before_they_meet(lambda: any_trainer(recipe)):
+        found = start(recipe, resume)
+        run = prepare(recipe)
+        model = run.model
+        module = RecurrentLMModule(recipe, model)
+        module.origin = origin_of(recipe, model.tokenizer.tokens, run.train_set.digest(), run.valid_set.digest())
+        if found:
+            go_on(recipe, found, module.origin)
+        write_recipe(recipe)
     trainer = fit(recipe, module, SentenceDataModule(recipe, run.train_set, run.valid_set), found)
     if not trainer.is_global_zero:
         return None

@@ -7,10 +7,7 @@ tensorboard/ logs, learning_curve.png, model/ (the model folder) and results.jso
 import hashlib
 import logging
 import os
-import signal
-import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +21,6 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from pytorch_lightning.trainer.states import TrainerStatus
 from pytorch_lightning.utilities import rank_zero_only
 
 from asr.data.batches import BucketBatchSampler, SpeechDataset, batch_loader, collate
@@ -64,6 +60,7 @@ from asr.training.rows import (
     without_loss,
     written,
 )
+from asr.training.together import before_they_meet, together
 
 
 @dataclass(frozen=True)
@@ -81,15 +78,16 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
 
     Raises ConfigError and DataError for recipes and data that cannot be trained, before training where it can be known.
     """
-    found = start(recipe, resume)
-    run = prepare(recipe)
-    module = speech_module(recipe, run)
-    if found:
-        go_on(recipe, found, module.origin)
-    _write_start(recipe, run)
-    # Statistics that a network was trained with come along with it.
-    if recipe.features.cmvn == "global" and not (found or recipe.init_from):
-        measure_cmvn(run.model, run.train_set, recipe.data.max_batch_seconds)
+    with before_they_meet(lambda: any_trainer(recipe)):
+        found = start(recipe, resume)
+        run = prepare(recipe)
+        module = speech_module(recipe, run)
+        if found:
+            go_on(recipe, found, module.origin)
+        _write_start(recipe, run)
+        # Statistics that a network was trained with come along with it.
+        if recipe.features.cmvn == "global" and not (found or recipe.init_from):
+            measure_cmvn(run.model, run.train_set, recipe.data.max_batch_seconds)
     trainer = fit(recipe, module, SpeechDataModule(recipe, run.train_set, run.valid_set), found)
     if not trainer.is_global_zero:
         return None
@@ -99,8 +97,10 @@ def train(recipe: RecipeConfig, resume: bool = False) -> Result | None:
 def fit(recipe: RunConfig, module: RunModule, batches: RunDataModule, found: Found | None) -> pl.Trainer:
     """Train the module, from the checkpoint found on; return the Trainer with which it was done."""
     with quiet_lightning():
-        trainer = build_trainer(recipe, module.metric)
-        with together(trainer):
+        with before_they_meet(lambda: any_trainer(recipe)):
+            trainer = build_trainer(recipe, module.metric)
+        command = "asr train" if isinstance(recipe, RecipeConfig) else "asr lm train"
+        with together(trainer, command):
             trainer.fit(module, batches, ckpt_path=recipe.checkpoints / LAST if found else None)
     if found and trainer.global_step == found.step and trainer.is_global_zero:
         print(
@@ -108,51 +108,6 @@ def fit(recipe: RunConfig, module: RunModule, batches: RunDataModule, found: Fou
             "ended it: trainer.max_epochs, max_steps or max_time, or early_stopping"
         )
     return trainer
-
-
-@contextmanager
-def together(trainer: pl.Trainer) -> Iterator[None]:
-    """End all processes of a training with the one that fails or is interrupted, and say what is kept of it."""
-    # Those that Lightning has started on this machine, for the first one alone.
-    children: list[subprocess.Popen[bytes]] = getattr(trainer.strategy.launcher, "procs", [])
-    try:
-        yield
-    except SystemExit:
-        if trainer.state.status != TrainerStatus.INTERRUPTED:
-            raise
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has turned off
-        if not trainer.is_global_zero:
-            raise SystemExit(130) from None
-        raise KeyboardInterrupt(_what_is_kept(trainer)) from None
-    except BaseException as error:
-        procs = list(children)
-        children.clear()  # Lightning watches them, and would kill this process because of them
-        failed = not isinstance(error, UserError) and _one_fails(procs)
-        for process in procs:
-            process.kill()
-        if failed:
-            raise SystemExit(2) from None  # what went wrong is told by the process that it happened to
-        raise
-
-
-def _one_fails(processes: list[subprocess.Popen[bytes]]) -> bool:
-    """Does one of them exit for a user's mistake within some seconds? Then what this one lacks is that one's word."""
-    until = time.monotonic() + 10
-    while processes and time.monotonic() < until:
-        if any(process.poll() == 2 for process in processes):
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def _what_is_kept(trainer: pl.Trainer) -> str:
-    step = next(callback.step for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
-    if step is None:
-        return "interrupted before there was anything to keep"
-    return (
-        f"interrupted in epoch {trainer.current_epoch + 1}, after {trainer.global_step} steps; the checkpoint of "
-        f"{step} steps is kept: the same command with --resume goes on from there"
-    )
 
 
 @dataclass(frozen=True)
@@ -339,6 +294,16 @@ def build_trainer(recipe: RunConfig, metric: str = "valid_wer") -> pl.Trainer:
         )  # fmt: skip
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise ConfigError(f"trainer: {error}") from error
+
+
+def any_trainer(recipe: RunConfig) -> pl.Trainer:
+    """The recipe's, or, where that cannot be made, one that knows of the other machines at least."""
+    with quiet_lightning():
+        try:
+            return build_trainer(recipe)
+        except ConfigError:
+            nodes = recipe.trainer.get("num_nodes", 1)
+            return pl.Trainer(accelerator="cpu", strategy="ddp", devices=1, num_nodes=nodes, logger=False)
 
 
 def has_bfloat16(accelerator: object) -> bool:
