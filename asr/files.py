@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders for what must lie in a file while it is used; whatever interrupts."""
+"""Files that are whole or not there, files that only grow, and folders for the time being; whatever interrupts."""
 
 import contextlib
 import hashlib
@@ -53,6 +53,32 @@ def replacing(path: Path | str, binary: bool = False) -> Iterator[IO[Any]]:
         if error.errno and error.filename in (None, str(part)):
             raise OSError(error.errno, os.strerror(error.errno), str(named)) from error
         raise
+
+
+@contextlib.contextmanager
+def adding(path: Path | str) -> Iterator[IO[str]]:
+    """A file to add whole lines to, in UTF-8; makes it and its folder. Other processes that do the same wait meanwhile.
+
+    What is added after `flush` is there for all to read, whatever happens then. A line that a full disk or a killed
+    process left half written is ended first.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        if fcntl:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        if not _ends_a_line(path):
+            file.write("\n")
+        yield file
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def _part(path: Path) -> tuple[Path, int]:

@@ -2,29 +2,25 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from asr.cli import main
-from asr.commands.transcribe import FORMATS
 from asr.data import manifest
 from asr.data.manifest import Utterance
 from asr.model import folder as model_folder
-from asr.transcription.outputs import RECORD
-from asr.transcription.recogniser import Recogniser
+from asr.transcription.record import RECORD
 from tests.damage import damaged
 from tests.tone_model import RATE, say, tone_model
+from tests.transcribing import outputs, write_recordings
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +34,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of recordings, which is also the working folder."""
     monkeypatch.chdir(tmp_path)
-    for name, text in {"in/a.wav": "BAD", "in/x/a.wav": "CAB", "in/x/b.flac": "FACE", "in/y/z/a.wav": "BEE"}.items():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(name, say(text), RATE)
+    write_recordings()
     Path("in/x/notes.txt").write_text("no sound", encoding="utf-8")
     Path("in/x/._b.flac").write_bytes(b"what macOS leaves behind")
     return tmp_path
-
-
-def outputs(folder: str) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
-        for path in Path(folder).rglob("*")
-        if path.is_file() and path.name != RECORD
-    }
 
 
 def test_prints_path_and_text_in_order(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
@@ -350,188 +336,3 @@ def test_without_a_model_the_error_says_how_to_get_one(
     monkeypatch.setattr(model_folder, "SHIPPED", inside / "none")
     assert main(["transcribe", "in/a.wav"]) == 2
     assert "asr demo" in capsys.readouterr().err
-
-
-# ------------------------------------------------------------------------------- what outputs were made of, and with
-
-
-def changed_model(model: str) -> str:
-    """Another one, in ./other."""
-    shutil.copytree(model, "other")
-    network = tone_model()
-    state = {name: value.clone() for name, value in network.state_dict().items()}
-    try:
-        with torch.no_grad():
-            network.head.bias[0] += 0.01
-        network.save("other")
-    finally:
-        network.load_state_dict(state)
-    return "other"
-
-
-def test_outputs_of_another_model_are_told_and_stay(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
-    words = ["transcribe", "in/a.wav", "in/x/a.wav", "--output-dir", "out"]
-    assert main([*words, "--model", model]) == 0
-    before = outputs("out")
-    Path("out/x/a.txt").unlink()
-    assert main([*words, "--model", changed_model(model)]) == 1
-    err = capsys.readouterr().err
-    assert f"in/a.wav: {Path('out/a.txt')} is there, made with another model, {Path(model).name}: it stays" in err
-    assert "--output-dir; --overwrite makes it anew" in err and "0 were there already, 1 failed" in err
-    assert outputs("out") == before  # the one that was not there is made
-    assert main([*words, "--model", "other", "--overwrite"]) == 0
-    assert main([*words, "--model", "other"]) == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--hotwords", "ACE"], "made with another --hotwords"),
-        (["--hotwords", "BAD", "--beam-size", "9"], "made with another --beam-size (64 then, 9 now)"),
-        (["--hotwords", "BAD", "--min-confidence", "0.1"], "made with another --min-confidence (0.0 then, 0.1 now)"),
-        (["--hotwords", "BAD", "--lexicon", "words.txt"], "made with another --lexicon"),
-        (["--hotwords", "BAD", "--precision", "bf16"], "made with another --precision (fp32 then, bf16 now)"),
-        (["--hotwords", "BAD", "--channel", "0"], "made of another part, channel or track of it"),
-    ],
-)
-def test_outputs_of_other_settings(
-    model: str, inside: Path, options: list[str], message: str, capsys: pytest.CaptureFixture
-) -> None:
-    Path("words.txt").write_text("BAD\nCAB\n", encoding="utf-8")
-    words = ["transcribe", "in/a.wav", "--output-dir", "out", "--model", model]
-    assert main([*words, "--hotwords", "BAD"]) == 0
-    assert main([*words, *options]) == 1
-    assert message in capsys.readouterr().err
-    assert main([*words, "--hotwords", "BAD"]) == 0
-
-
-def test_outputs_of_another_recording_of_the_same_name(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
-    words = ["--output-dir", "out", "--model", model]
-    assert main(["transcribe", "in/a.wav", *words]) == 0
-    assert main(["transcribe", "in/x/a.wav", *words]) == 1
-    err = capsys.readouterr().err
-    assert f"made of another recording, {Path('in/a.wav').resolve()}" in err and outputs("out") == {"a.txt": "BAD\n"}
-    soundfile.write("in/a.wav", say("DEAF"), RATE)
-    assert main(["transcribe", "in/a.wav", *words]) == 1
-    assert "made of the file as it was before" in capsys.readouterr().err
-    # The same sound elsewhere, with another date, is the same recording.
-    Path("in/a.wav").unlink()
-    soundfile.write("in/y/a.wav", say("BAD"), RATE)
-    assert main(["transcribe", "in/y/a.wav", *words]) == 0
-    assert "1 were there already, 0 failed" in capsys.readouterr().err
-
-
-def test_a_format_is_added_and_what_is_there_stays(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
-    words = ["transcribe", "in/a.wav", "--output-dir", "out", "--model", model, "--format", "txt"]
-    assert main(words) == 0
-    Path("out/a.txt").write_text("corrected", encoding="utf-8")
-    assert main([*words, "srt"]) == 0
-    assert set(outputs("out")) == {"a.txt", "a.srt"} and outputs("out")["a.txt"] == "corrected"
-    (Path("out") / RECORD).write_bytes(b"\xff{\n")
-    assert main([*words, "srt"]) == 0
-    assert "of the outputs of 1 recordings it is not known what they were made with" in capsys.readouterr().err
-
-
-def long_file(name: str, seconds: float = 400.0) -> None:
-    rng = np.random.default_rng(0)
-    parts = [say("".join(rng.choice(list("ABCDEFGHIJ"), 8)), after=float(rng.choice([0.6, 1.5]))) for _ in range(400)]
-    soundfile.write(name, np.concatenate(parts)[: round(seconds * RATE)], RATE)
-
-
-INTERRUPTED = (
-    "import itertools, os, sys\n"
-    "from asr.cli import main\n"
-    "from asr.transcription import outputs\n"
-    "signal, number = int(sys.argv.pop()), itertools.count(1)\n"
-    "keep = outputs.Outputs.keep\n"
-    "def kept(*given):\n"
-    "    keep(*given)\n"
-    "    if next(number) == 2:\n"
-    "        os.kill(os.getpid(), signal)\n"
-    "outputs.Outputs.keep = kept\n"
-    "sys.exit(main(sys.argv[1:]))\n"
-)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_long_recording_goes_on_where_it_was(model: str, inside: Path, number: int) -> None:
-    long_file("long.wav")
-    words = ["transcribe", "long.wav", "--model", model, "--format", "all"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", INTERRUPTED, *words, "--output-dir", "out", str(int(number))]
-    done = subprocess.run(command, env=environment, check=False, capture_output=True)
-    assert done.returncode in (-number, 128 + number), done.stderr
-    assert set(outputs("out")) == {"long.partial.json"}
-    assert json.loads(outputs("out")["long.partial.json"])["passages"] == 2
-    seen = []
-
-    def counted(self: Recogniser, waveforms: Sequence[np.ndarray]) -> list[torch.Tensor]:
-        seen.append(sum(map(len, waveforms)) / RATE)
-        return found(self, waveforms)
-
-    found = Recogniser._log_probs
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recogniser, "_log_probs", counted)
-        assert main([*words, "--output-dir", "out"]) == 0
-        again = sum(seen)
-        seen.clear()
-        assert main([*words, "--output-dir", "whole"]) == 0
-    assert again < 0.9 * sum(seen)
-    assert outputs("out") == outputs("whole") and len(outputs("out")) == len(FORMATS)
-
-
-def test_half_of_something_else_is_begun_anew(model: str, inside: Path, capsys: pytest.CaptureFixture) -> None:
-    words = ["transcribe", "in/a.wav", "--model", model, "--output-dir", "out"]
-    Path("out").mkdir()
-    Path("out/a.partial.json").write_text("{}", encoding="utf-8")
-    assert main(words) == 0
-    assert f"{Path('out/a.partial.json')}: cannot be read, the recording is begun anew" in capsys.readouterr().err
-    assert outputs("out") == {"a.txt": "BAD\n"}
-
-
-def test_text_is_printed_as_it_is_found(model: str, inside: Path) -> None:
-    long_file("long.wav")
-    command = [sys.executable, "-m", "asr", "transcribe", "long.wav", "in/a.wav", "--model", model]
-    code = (
-        "import itertools, sys\n"
-        "from asr.cli import main\n"
-        "from asr.transcription import batch\n"
-        "parts = batch.recognise_parts\n"
-        "def told(*given):\n"
-        "    for found in parts(*given):\n"
-        "        yield found\n"
-        "        sys.stdout.write('|')\n"
-        "batch.recognise_parts = told\n"
-        "main(sys.argv[1:])\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, encoding="utf-8")
-    shown = subprocess.run(
-        [sys.executable, "-c", code, *command[3:]], env=environment, check=True, capture_output=True, text=True,
-        encoding="utf-8",
-    )  # fmt: skip
-    parts = shown.stdout.split("|")
-    assert len(parts) > 5 and all(parts[:4]) and parts[0].startswith("long.wav\t") and parts[-2] == "in/a.wav\tBAD\n"
-    assert "".join(parts) == printed.stdout and printed.stdout.count("\n") == 2
-
-
-def test_sixty_clips_leave_what_is_done(model: str, inside: Path) -> None:
-    for i in range(60):
-        soundfile.write(f"in/clip{i:02}.wav", np.tile(say("FACADE"), 6), RATE)
-    code = (
-        "import itertools, os, signal, sys\n"
-        "from asr.cli import main\n"
-        "from asr.transcription.recogniser import Recogniser\n"
-        "seconds, log_probs = [], Recogniser._log_probs\n"
-        "def counted(self, waveforms):\n"
-        "    seconds.append(sum(map(len, waveforms)) / 8000)\n"
-        "    if sum(seconds) > 100:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return log_probs(self, waveforms)\n"
-        "Recogniser._log_probs = counted\n"
-        "main(sys.argv[1:])\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    words = ["transcribe", "in", "--model", model, "--output-dir", "out"]
-    subprocess.run([sys.executable, "-c", code, *words], env=environment, check=False)
-    assert 5 <= len(outputs("out")) <= 25

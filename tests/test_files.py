@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.files import SPOOL, replacing, spool
+from asr.files import SPOOL, adding, replacing, spool
 
 WRITER = """
 import sys
@@ -19,6 +19,13 @@ text = sys.argv[2] * 5000
 for _ in range(200):
     with replacing(sys.argv[1]) as file:
         file.write(text)
+"""
+ADDER = """
+import sys
+from asr.files import adding
+for number in range(300):
+    with adding(sys.argv[1]) as file:
+        file.write(f"{sys.argv[2]} {number} " + "x" * 5000 + "\\n")
 """
 SPOOLER = """
 import sys, time
@@ -46,6 +53,26 @@ def test_two_writers_of_one_file(tmp_path: Path) -> None:
     assert [writer.communicate()[1] for writer in writers] == [""] * 3
     assert seen <= {letter * 5000 for letter in "abc"} and len(seen) > 1
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_lines_that_several_processes_add(tmp_path: Path) -> None:
+    """None is lost, and each is whole."""
+    path = tmp_path / "new" / "lines.txt"
+    adders = [python(ADDER, str(path), letter) for letter in "abc"]
+    assert [adder.communicate()[1] for adder in adders] == [""] * 3
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert sorted(lines) == sorted(f"{letter} {number} {'x' * 5000}" for letter in "abc" for number in range(300))
+
+
+def test_a_line_is_never_added_to_half_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("whole\nhal", encoding="utf-8")
+    for line in ("ö\n", "next\n"):
+        with adding(path) as file:
+            file.write(line)
+            file.flush()
+            assert path.read_text(encoding="utf-8").endswith(line)
+    assert path.read_text(encoding="utf-8") == "whole\nhal\nö\nnext\n"
 
 
 def test_what_a_killed_writer_left_is_written_over(tmp_path: Path) -> None:

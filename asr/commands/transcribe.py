@@ -14,9 +14,9 @@ marks, a JSONL manifest, or - for a sound file on standard input.
 With --output-dir each file's transcript has its name and the format's ending, in the same sub-folders. What is there
 already, made of the same recording with the same model and settings, is skipped, so that the same command goes on after
 an interruption: in the middle of a long recording too, of which NAME.partial.json has what is done. What was made
-otherwise stays as it is and is reported at the end, with exit code 1; so is a file that cannot be read. In one that is
-damaged or ends too early, what can be read is transcribed, with a warning that says which seconds are lost; --strict
-takes it for an error.
+otherwise (the folder's .asr-transcribe.jsonl tells) stays as it is and is reported at the end, with exit code 1; so is
+a file that cannot be read. In one that is damaged or ends too early, what can be read is transcribed, with a warning
+that says which seconds are lost; --strict takes it for an error.
 
 Recordings of more than half a minute are cut at pauses. --mic and --stream print each utterance at the pause after it,
 not word by word: the network is bidirectional, it needs an utterance's end to recognise its beginning.
@@ -51,7 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(FORMATS)}, several of them, or all (default: txt; printed as path<TAB>text); jsonl: a "
         "manifest to train on",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="transcribe again what has outputs already")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="transcribe from the beginning what has outputs already, whatever they were made of",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--channel", type=int, metavar="N", help="use this channel (0 is the first), not the mean of all"
@@ -149,7 +153,7 @@ def _listen(recogniser: "Recogniser", args: argparse.Namespace) -> int:
 def _transcribe(recogniser: "Recogniser", formats: list[str], args: argparse.Namespace) -> int:
     from asr.commands.transcribe_targets import Files, Progress, Terminal
     from asr.files import spool
-    from asr.transcription.batch import recognise_parts
+    from asr.transcription.batch import recognise_parts, sound_of
     from asr.transcription.inputs import find
 
     with _ended_by_term(), spool() as folder:
@@ -157,19 +161,22 @@ def _transcribe(recogniser: "Recogniser", formats: list[str], args: argparse.Nam
         target = Files(recogniser, formats, args) if args.output_dir else Terminal(formats[0])
         recordings = target.wanted(recordings, failures)
         with Progress(len(recordings)) as progress:
-            begun = [target.begun(recording, recogniser.model.sample_rate, args.strict) for recording in recordings]
+            rate = recogniser.model.sample_rate
+            sounds = ((sound_of(recording, rate, args.strict), recording) for recording in recordings)
+            begun = ((sound, target.begin(recording, sound, progress)) for sound, recording in sounds)
             waiting = iter(recordings)
             recording = next(waiting, None)
-            for found in recognise_parts(recogniser, begun, progress):
-                assert recording is not None
-                if found.problem:
-                    failures.append(recording.describe(str(found.problem)))
-                else:
+            try:
+                for found in recognise_parts(recogniser, begun, progress):
+                    assert recording is not None
                     failures += target.take(recording, found, progress)
-                if found.ended:
-                    for warning in found.warnings:
-                        progress.print(f"asr transcribe: warning: {recording.label}: {warning}\n", sys.stderr)
-                    recording = next(waiting, None)
+                    if found.ended:
+                        failures += [recording.describe(str(found.problem))] if found.problem else []
+                        for warning in found.warnings:
+                            progress.print(f"asr transcribe: warning: {recording.label}: {warning}\n", sys.stderr)
+                        recording = next(waiting, None)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(target.kept()) from None
     for failure in failures:
         print(f"asr transcribe: {failure}", file=sys.stderr)
     target.summarise(progress, len(failures))

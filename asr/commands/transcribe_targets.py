@@ -21,35 +21,45 @@ class Terminal:
 
     def __init__(self, name: str):
         self.name = name  # of the format
-        self.printed = ""  # of the recording's text
+        self.printed = 0  # segments of the recording
 
     def wanted(self, recordings: list["Recording"], failures: list[str]) -> list["Recording"]:
+        """Those that are to be transcribed; adds to the failures why others are not."""
         return recordings
 
-    def begun(self, recording: "Recording", rate: int, strict: bool) -> tuple["Sound", "Recognised | None"]:
-        from asr.transcription.batch import sound_of
+    def begin(self, recording: "Recording", sound: "Sound", progress: "Progress") -> "Recognised":
+        """What is known of the recording before it is read."""
+        from asr.transcription.batch import Recognised
 
-        return sound_of(recording, rate, strict), None
+        return Recognised(sound)
 
     def take(self, recording: "Recording", found: "Recognised", progress: "Progress") -> list[str]:
+        """What has been found so far; messages about what is wrong with it."""
         from asr.transcription.manifest_rows import render
 
-        transcript = found.transcript()
         if self.name == "txt":
-            self._print_more(recording.label, transcript.text, found.ended, progress)
-        elif found.ended:
-            progress.print(render(self.name, transcript, recording))
+            self._print_more(recording, found, progress)
+        elif found.ended and not found.problem:
+            progress.print(render(self.name, found.transcript(), recording))
         return []
 
-    def _print_more(self, label: str, text: str, ended: bool, progress: "Progress") -> None:
-        more = text[len(self.printed) :]
-        # Where the bar stands in the same terminal, what is printed has to end a line.
-        line_by_line = progress.visible and sys.stdout.isatty()
-        before = f"{label}\t" if not self.printed else "\t" if line_by_line else ""
-        if more or ended:
-            more = more.lstrip() if line_by_line else more
-            progress.print(f"{before}{more}" + ("\n" if ended or line_by_line else ""))
-        self.printed = "" if ended else text
+    def _print_more(self, recording: "Recording", found: "Recognised", progress: "Progress") -> None:
+        texts = [segment.text for segment in found.segments(self.printed)]
+        begins = not self.printed
+        if progress.visible and sys.stdout.isatty():
+            # The bar stands in the same terminal: what is printed has to end a line.
+            if begins and found.ended and not found.problem:
+                texts = texts or [""]
+            lines = [f"{recording.label if begins and not i else ''}\t{text}\n" for i, text in enumerate(texts)]
+            progress.print("".join(lines))
+        elif texts or self.printed or (found.ended and not found.problem):
+            before = f"{recording.label}\t" if begins else " " if texts else ""
+            progress.print(before + " ".join(texts) + ("\n" if found.ended else ""))
+        self.printed = 0 if found.ended else len(found.sentences)
+
+    def kept(self) -> str:
+        """What is there for those who interrupt the command."""
+        return "interrupted"
 
     def summarise(self, progress: "Progress", failed: int) -> None:
         pass
@@ -67,8 +77,8 @@ class Files:
         self.outputs = Outputs(args.output_dir, formats, describe_model(recogniser.model), made_with)
         self.overwrite = args.overwrite
         self.missing: dict[str, list[str]] = {}  # formats, of each recording that is to be transcribed
-        self.there = 0
-        self.warnings: list[str] = []
+        self.there = self.written = 0
+        self.warned: set[str] = set()  # outputs of which was told that no part can be kept, or that it does not fit
 
     def wanted(self, recordings: list["Recording"], failures: list[str]) -> list["Recording"]:
         from asr.errors import ConfigError
@@ -85,33 +95,45 @@ class Files:
                 found.append(recording)
             else:
                 self.there += 1
-        if self.outputs.unknown:
+                self.outputs.done(recording)
+        if unknown := self.outputs.unknown:
+            more = f" and {len(unknown) - 1} others" if len(unknown) > 1 else ""
             print(
-                f"asr transcribe: of the outputs of {self.outputs.unknown} recordings it is not known what they were "
-                "made with; they stay as they are",
+                f"asr transcribe: {unknown[0]}{more}: there already, it is not known what of and with which settings; "
+                "they stay as they are, --overwrite makes them anew",
                 file=sys.stderr,
             )
         return found
 
-    def begun(self, recording: "Recording", rate: int, strict: bool) -> tuple["Sound", "Recognised | None"]:
-        from asr.transcription.batch import Recognised, sound_of
+    def begin(self, recording: "Recording", sound: "Sound", progress: "Progress") -> "Recognised":
+        from asr.transcription.batch import Recognised
 
-        sound = sound_of(recording, rate, strict)
-        if self.overwrite:
-            return sound, None
-        found, problem = self.outputs.begun(recording, Recognised(sound))
+        found, problem = self.outputs.begin(recording, Recognised(sound), anew=self.overwrite)
         if problem:
-            print(f"asr transcribe: warning: {recording.label}: {problem}", file=sys.stderr)
-        return sound, found
+            self._warn(recording, problem, progress)
+        if found.passages:
+            at = f"asr transcribe: {recording.label}: goes on at {_clock(found.reached)}\n"
+            progress.print(at, sys.stderr)
+        return found
 
     def take(self, recording: "Recording", found: "Recognised", progress: "Progress") -> list[str]:
         from asr.errors import ConfigError
 
+        if found.problem:
+            return []
+        partial = self.outputs.partial(recording)
+        if found.begun_anew:
+            self._warn(recording, f"{partial}: made by another version of asr, or of what reads sound files; the "
+                       "recording is begun anew", progress)  # fmt: skip
         try:
             if found.ended:
-                self.outputs.save(recording, found.transcript(), self.missing[recording.output])
-            else:
-                self.outputs.keep(recording, found)
+                formats = self.missing[recording.output]
+                self.outputs.save(recording, found.transcript(), formats, self.overwrite)
+                self.written += 1
+            elif not self.outputs.keep(recording, found):
+                self._warn(recording, f"{partial} is something else: what is done cannot be kept there", progress)
+        except ConfigError as error:
+            return [str(error)]
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise ConfigError(f"--output-dir: {error.filename} cannot be written: {error.strerror}") from error
@@ -119,8 +141,24 @@ class Files:
                 return [f"{recording.label}: {error.filename} cannot be written: the name is too long"]
         return []
 
+    def _warn(self, recording: "Recording", problem: str, progress: "Progress") -> None:
+        """Once for each recording."""
+        if recording.output not in self.warned:
+            progress.print(f"asr transcribe: warning: {recording.label}: {problem}\n", sys.stderr)
+        self.warned.add(recording.output)
+
+    def kept(self) -> str:
+        done, total = self.written + self.there, len(self.missing) + self.there
+        half = self.outputs.half
+        part = f", and {half[0]} up to {_clock(half[1])}" if half else ""
+        return f"interrupted: {done} of {total} recordings are done{part}; the same command goes on"
+
     def summarise(self, progress: "Progress", failed: int) -> None:
         print(f"{progress.summary()}; {self.there} were there already, {failed} failed", file=sys.stderr)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 3600)}:{int(seconds // 60 % 60):02}:{int(seconds % 60):02}"
 
 
 class Progress:

@@ -48,6 +48,7 @@ class Recording:
     offset: float = 0.0  # seconds
     duration: float | None = None  # seconds; None: to the end
     speaker: str | None = None
+    spooled: bool = False  # whether `path` is but a copy of what came out of a pipe
 
     @property
     def id(self) -> str:
@@ -175,7 +176,7 @@ def _copied(path: str, spool: Path) -> Recording:
         else:
             with open(path, "rb") as pipe:
                 shutil.copyfileobj(pipe, file)
-    return Recording(copy, path, name)
+    return Recording(copy, path, name, spooled=True)
 
 
 def _channels(recording: Recording, problems: list[str]) -> Iterator[Recording]:
