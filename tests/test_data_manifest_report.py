@@ -129,7 +129,7 @@ def test_rows_beyond_the_end_of_their_file(world: Path) -> None:
 
 
 def test_empty_texts(world: Path) -> None:
-    path = write(world, "train", ("a", "x"), ("b", ""), ("c", "  "))
+    path = write(world, "train", ("a", "x"), ("b", ""), ("c", "  "), ("d", "", {"pred_text": "a guess"}))
     assert only(report([path]), "empty texts") == [f"{path}: b", f"{path}: c"]
 
 

@@ -213,7 +213,7 @@ def _beyond(tables: list[Table], headers: Headers) -> Iterator[str]:
 
 
 def _empty(tables: list[Table]) -> Iterator[str]:
-    return (name for name, row in _each(tables) if not row.text.strip())
+    return (name for name, row in _each(tables) if not (row.text.strip() or row.pred_text))
 
 
 def _unknown(tables: list[Table], tokenizer: "Tokenizer") -> Iterator[str]:
