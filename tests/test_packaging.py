@@ -118,7 +118,7 @@ def test_recipes_overwrite_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("name", ["nothing", "..", "", "connect.py"])
 def test_unknown_recipes_are_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", name, "--output", str(tmp_path / "new")]) == 2
-    assert "no such recipe; there are an4, demo, digits" in capsys.readouterr().err
+    assert "no such recipe; there are an4, cells, demo, digits" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 
