@@ -99,7 +99,7 @@ def test_a_mistake_is_one_message(line: str, message: str, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("evaluate model good.jsonl --text-scheme greek", "invalid choice: 'greek' (choose from 'none', 'basic', 'tur"),
+        ("evaluate model good.jsonl --text-scheme greek", "invalid choice: 'greek' (choose from 'none', 'case', 'bas"),
         ("score text.txt text.txt --text-scheme greek", "invalid choice: 'greek'"),
         ("compare pairs.jsonl pairs.jsonl --text-scheme greek", "invalid choice: 'greek'"),
         ("lm build text.txt --output x --text-scheme greek", "invalid choice: 'greek'"),
