@@ -202,7 +202,7 @@ def test_missing_sources_say_what_is_expected(tmp_path: Path) -> None:
         asr_prepare("librispeech", "--splits", "train", "--output", tmp_path / "out")
     with pytest.raises(CorpusError, match="which corpus?"):
         asr_prepare()
-    with pytest.raises(UserError, match="greek.*none, basic, turkish, english"):
+    with pytest.raises(UserError, match="greek.*none, case, basic, turkish, english"):
         asr_prepare("yesno", "--source", make_yesno(tmp_path / "yesno"), "--text-scheme", "greek")
     shutil.rmtree(tmp_path / "yesno")
     assert list(tmp_path.iterdir()) == []

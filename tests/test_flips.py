@@ -39,7 +39,7 @@ def count(world: Path, model: str, file: str, flips: int) -> Counter[str]:
 
 @pytest.mark.parametrize(
     "file",
-    ["lm.safetensors", "lexicon.txt", "tokens.txt", "config.json", "decoder.json", "model.safetensors"],
+    ["lm.safetensors", "decoder_lexicon.txt", "tokens.txt", "config.json", "decoder.json", "model.safetensors"],
 )
 def test_a_flipped_bit_is_an_error_or_a_text(world: Path, file: str) -> None:
     counts = count(world, "model", file, 30)

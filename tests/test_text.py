@@ -110,7 +110,7 @@ def test_normalising_twice_changes_nothing() -> None:
 
 
 def test_unknown_scheme() -> None:
-    with pytest.raises(ConfigError, match="found 'latin', wanted one of none, basic, turkish, english"):
+    with pytest.raises(ConfigError, match="found 'latin', wanted one of none, case, basic, turkish, english"):
         normalise("a", "latin")
 
 
@@ -245,7 +245,7 @@ def test_a_model_knows_how_its_texts_were_written(tmp_path: Path) -> None:
     assert load_tokenizer(tmp_path, tokenizer.to_config()).text_scheme == "english"
     assert load_tokenizer(tmp_path, {"kind": "characters"}).text_scheme == "none"  # of models made before
     assert build_tokenizer(TokenizerConfig(text_scheme="basic"), ["ONE TWO"]).text_scheme == "basic"
-    with pytest.raises(ModelError, match=r"tokenizer.text_scheme: found 'latin', wanted one of none, basic"):
+    with pytest.raises(ModelError, match=r"tokenizer.text_scheme: found 'latin', wanted one of none, case, basic"):
         load_tokenizer(tmp_path, {"kind": "characters", "text_scheme": "latin"})
     with pytest.raises(ConfigError, match=r"tokenizer.text_scheme: found 'latin', wanted one of"):
         TokenizerConfig(text_scheme="latin")
