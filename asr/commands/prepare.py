@@ -53,7 +53,9 @@ FOLDER_HELP = (
 
 def _common_arguments(command: argparse.ArgumentParser, output: str, scheme: str) -> None:
     command.add_argument("--output", type=Path, metavar="DIR", help=f"where the manifests go (default: {output})")
-    command.add_argument("--text-scheme", metavar="NAME", help=f"none, case, basic, turkish or english (default: {scheme})")
+    command.add_argument(
+        "--text-scheme", metavar="NAME", help=f"none, case, basic, turkish or english (default: {scheme})"
+    )
     command.add_argument("--threads", type=_positive, default=THREADS, help="that read audio (default: %(default)s)")
     # `asr prepare yesno --debug` is typed as often as `asr --debug prepare yesno`
     command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
