@@ -8,16 +8,14 @@ All is transcribed as `asr transcribe` does it.
 """
 
 import argparse
-import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from asr.api import load_model
 from asr.audio.load import load_audio
-from asr.data.augment import ENDINGS
+from asr.data.augment import sound_files
 from asr.decoders.settings import DecoderSettings
 from asr.errors import ConfigError, UserError
 from asr.model.folder import find_model
@@ -37,8 +35,7 @@ def noise(slope: float, samples: int) -> np.ndarray:
 
 def sounds(folder: str, samples: int) -> np.ndarray:
     """The files of a folder and its sub-folders one after the other (S,). Raises ConfigError where there are none."""
-    paths = (Path(name) for name in sorted(glob.glob(f"{folder}/**/*", recursive=True)))  # which follows links
-    found = [load_audio(path, RATE)[0] for path in paths if path.suffix.lower() in ENDINGS]
+    found = [load_audio(path, RATE)[0] for path in sound_files(folder)]
     if not found:
         raise ConfigError(f"--sounds: no sound files in {folder}")
     return np.resize(np.concatenate(found), samples)

@@ -23,3 +23,13 @@ def mirror() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no corpora at {folder}: set ASR_MIRROR to a folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of the recogniser of tones, for tests that only read it."""
+    from tests.tone_model import tone_model
+
+    folder = tmp_path_factory.mktemp("model")
+    tone_model().save(folder)
+    return str(folder)

@@ -19,15 +19,8 @@ from asr.data.manifest import Utterance
 from asr.model import folder as model_folder
 from asr.transcription.record import RECORD
 from tests.damage import damaged
-from tests.tone_model import RATE, say, tone_model
+from tests.tone_model import RATE, say
 from tests.transcribing import outputs, write_recordings
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("model")
-    tone_model().save(folder)
-    return str(folder)
 
 
 @pytest.fixture

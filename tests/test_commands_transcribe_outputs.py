@@ -37,13 +37,6 @@ from tests.transcribing import long_file, outputs, python, started, write_record
 MAIN = "import sys\nfrom asr.cli import main\nsys.exit(main(sys.argv[1:]))"
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("model")
-    tone_model().save(folder)
-    return str(folder)
-
-
 @pytest.fixture
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of recordings, which is also the working folder."""

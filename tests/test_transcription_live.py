@@ -52,13 +52,6 @@ class Standard:
         self.buffer = io.BytesIO(data)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("model")
-    tone_model().save(folder)
-    return str(folder)
-
-
 def test_a_stream_of_another_rate_on_standard_input(
     model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

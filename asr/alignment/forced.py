@@ -23,7 +23,7 @@ from asr.audio.load import load_audio
 from asr.compiled import compiled
 from asr.decoders import Word
 from asr.errors import DataError, TextError
-from asr.text.normalise import capitals, normalise
+from asr.text.normalise import capitals
 from asr.text.tokenizer import Tokenizer, ctc_frames
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Aligner:
         The alignment has the words as they are given.
         """
         tokenizer = self.model.tokenizer
-        write = tokenizer.normalise if text_scheme is None else partial(normalise, scheme=text_scheme)
+        write = partial(tokenizer.normalise, scheme=text_scheme)
         seconds = len(waveform) / self.model.sample_rate
         found = align(self.emissions(waveform), tokenizer, write(text), self.model.seconds_per_frame, seconds)
         return as_given(found, text, write)

@@ -129,15 +129,20 @@ class Augmenter:
         return waveform
 
 
+def sound_files(folder: Path | str) -> list[Path]:
+    """Those below a folder, sorted; links are followed: they are how one takes some kinds of noise and leaves others
+    for testing."""
+    walk = os.walk(folder, followlinks=True)
+    paths = (Path(place) / name for place, _, names in walk for name in names)
+    return sorted(path for path in paths if path.suffix.lower() in ENDINGS and path.is_file())
+
+
 class _Sounds:
     """The sound files below a folder, decoded when first drawn and then kept, since decoding is slow."""
 
     def __init__(self, folder: str, name: str, sample_rate: int, channel: int | None = None):
         """name: of the setting that the folder comes from. No folder: no files."""
-        # Links are followed: they are how one takes some kinds of noise and leaves others for testing.
-        walk = os.walk(folder, followlinks=True) if folder else ()
-        paths = (Path(place) / name for place, _, names in walk for name in names)
-        self.files = sorted(path for path in paths if path.suffix.lower() in ENDINGS and path.is_file())
+        self.files = sound_files(folder) if folder else []
         if folder and not self.files:
             found = "no sound files in it" if Path(folder).is_dir() else "no such folder"
             raise DataError(f"{name}: {folder}: {found}; wanted files ending in {', '.join(sorted(ENDINGS))}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import DataError
-from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment, count_errors
+from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment
 from asr.evaluation.significance import MatchedPairs, PairedBootstrap, grouped, mapsswe, paired_bootstrap
 from asr.evaluation.transcripts import detect_format, pair_transcripts, read_transcripts
 from asr.evaluation.writing import hint
@@ -71,12 +71,13 @@ def compare(
         _check_same(a, b, text_scheme)
     wanted = [pair.reference for pair in pairs[0]]
     hypotheses = [[pair.hypothesis for pair in of_one] for of_one in pairs]
+    counts = [[count_alignment(item) for item in align_all(wanted, texts)] for texts in hypotheses]
+    totals = [sum(of_one, ErrorCounts()) for of_one in counts]
     hints = [
         f"{path}: {told}"
-        for path, texts in zip((a, b), hypotheses, strict=True)
-        if text_scheme == "none" and (told := hint(wanted, texts, count_errors(wanted, texts)))
+        for path, texts, total in zip((a, b), hypotheses, totals, strict=True)
+        if text_scheme == "none" and (told := hint(wanted, texts, total))
     ]
-    counts = [[count_alignment(item) for item in align_all(wanted, texts)] for texts in hypotheses]
     speakers = _speakers(a)
     groups = [speakers.get(pair.id, pair.id) for pair in pairs[0]]
     errors_a, errors_b, lengths = grouped(
@@ -86,8 +87,8 @@ def compare(
         [item.reference_length for item in counts[0]],
     )
     return Comparison(
-        sum(counts[0], ErrorCounts()),
-        sum(counts[1], ErrorCounts()),
+        totals[0],
+        totals[1],
         len(lengths),
         "speakers" if speakers else "utterances",
         paired_bootstrap(errors_a, errors_b, lengths),

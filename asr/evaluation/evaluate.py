@@ -25,7 +25,6 @@ from asr.evaluation.scoring import (
 )
 from asr.evaluation.significance import Interval, grouped, rate_interval
 from asr.evaluation.transcripts import Pair
-from asr.text.normalise import normalise
 
 if TYPE_CHECKING:
     from asr.model.contract import AcousticModel
@@ -166,7 +165,7 @@ def evaluate(
     decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
     # A search with a lexicon finds words, whatever the model's units.
     phones = model.tokenizer.kind == "phones" and decoder.unit != "word"
-    write = model.tokenizer.normalise if text_scheme is None else partial(normalise, scheme=text_scheme)
+    write = partial(model.tokenizer.normalise, scheme=text_scheme)
     rows = [replace(row, text=write(row.text)) for row in utterances]
     # Words are scored as they stand: symbols that a model does not know are its errors.
     dataset = SpeechDataset(rows, model.tokenizer if phones else None, model.sample_rate)

@@ -82,9 +82,7 @@ def _rows(result: Evaluation, folder: Path, embed_audio: bool) -> list[_Row]:
                 confidence=result.hypotheses[i].confidence,
                 alignment=result.alignments[i],
                 sound=base64.b64encode(path.read_bytes()).decode() if embedded else None,
-                path=Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-                if utterance.audio_filepath
-                else "",
+                path=_from(folder, path) if utterance.audio_filepath else "",
                 part=f"#t={utterance.offset:g},{end:g}" if utterance.offset else "",
             )
         )

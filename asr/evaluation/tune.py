@@ -104,13 +104,13 @@ def calibrated(
     error = expected_calibration_error(before, right)
     if len(right) < FEWEST:
         return settings, (error, error)
-    usable = [bool(row) for row in right_words(alignments, hypotheses)]
-    evidence = [np.array(h.evidence) for h, good in zip(hypotheses, usable, strict=True) if good]
-    weights = fit(np.concatenate(evidence), right)
+    usable = right_words(alignments, hypotheses)
+    evidence = np.array([found for h, row in zip(hypotheses, usable, strict=True) if row for found in h.evidence])
+    weights = fit(evidence, right)
     sure = [float(confidences(np.array(h.evidence), weights).mean()) if h.words else 1.0 for h in hypotheses]
     counts = [count_alignment(alignment) for alignment in alignments]
     gate = choose_gate(sure, [item.errors for item in counts], [item.reference_length for item in counts])
-    after = expected_calibration_error(confidences(np.concatenate(evidence), weights), right)
+    after = expected_calibration_error(confidences(evidence, weights), right)
     return replace(settings, confidence_weights=weights, min_confidence=gate), (error, after)
 
 

@@ -3,18 +3,38 @@
 Subwords are in `asr.text.subwords`, phones in `asr.text.phones`; `asr.text` makes and loads any of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from asr.errors import ConfigError, ModelError, TextError
-from asr.text.normalise import SCHEMES, name_symbol, normalise_what_can_be
+from asr.text.normalise import SCHEMES, name_symbol, normalise, normalise_what_can_be
 
 BLANK = "<blank>"
 SPACE = "<space>"  # how a space is written in tokens.txt
 SHOWN = 20  # bad texts that an error lists; the others are counted
+
+T = TypeVar("T")
+
+
+def each_of(texts: Iterable[tuple[str, str]], function: Callable[[str], T]) -> list[T]:
+    """What a function makes of many texts, each with its name before it: (name, text).
+
+    Raises TextError listing all of which it raises one.
+    """
+    found: list[T] = []
+    problems: list[str] = []
+    for name, text in texts:
+        try:
+            found.append(function(text))
+        except TextError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        more = [f"... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise TextError("\n".join(problems[:SHOWN] + more))
+    return found
 
 
 def ctc_frames(labels: Sequence[object]) -> int:
@@ -85,17 +105,7 @@ class Tokenizer:
 
         Raises TextError listing all that cannot be encoded, so that they can be mended in one go.
         """
-        found: list[list[int]] = []
-        problems: list[str] = []
-        for name, text in texts:
-            try:
-                found.append(self.encode(text))
-            except TextError as error:
-                problems.append(f"{name}: {error}")
-        if problems:
-            more = [f"... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-            raise TextError("\n".join(problems[:SHOWN] + more))
-        return found
+        return each_of(texts, self.encode)
 
     def words(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
         """Each word of already collapsed ids, with the half-open range [first, last + 1) of ids that spell it."""
@@ -105,9 +115,12 @@ class Tokenizer:
         """The text of already collapsed ids: no blanks, and repeats are meant."""
         return " ".join(word for word, _, _ in self.words(ids))
 
-    def normalise(self, text: str) -> str:
-        """A text as the training texts were written, as far as it can be."""
-        return normalise_what_can_be(text, self.text_scheme)
+    def normalise(self, text: str, scheme: str | None = None) -> str:
+        """A text in a scheme of asr.text.normalise; by default as the training texts were written, as far as it can be.
+
+        Raises what asr.text.normalise.normalise does where a scheme is given.
+        """
+        return normalise_what_can_be(text, self.text_scheme) if scheme is None else normalise(text, scheme)
 
     def reference(self, text: str) -> str:
         """A text in the form in which hypotheses come out, so that the two can be compared."""

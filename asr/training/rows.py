@@ -5,6 +5,7 @@ Whatever a run needs at its end is looked at here, so that no training is spoilt
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from pytorch_lightning.utilities import rank_zero_only
@@ -13,10 +14,10 @@ from asr.audio.load import read_info
 from asr.data import manifest
 from asr.data.batches import DataConfig, SpeechDataset, named
 from asr.data.manifest import Utterance
-from asr.errors import AudioError, ConfigError, DataError, TextError
+from asr.errors import AudioError, ConfigError, DataError
 from asr.model.ctc_model import CTCModel
 from asr.text.normalise import normalise
-from asr.text.tokenizer import Tokenizer, ctc_frames
+from asr.text.tokenizer import Tokenizer, ctc_frames, each_of
 
 SHOWN = 20  # clips that an error lists; the others are counted
 SLACK = 0.25  # seconds that a row may reach beyond its file: people round durations
@@ -116,16 +117,8 @@ def written(rows: Rows, scheme: str) -> Rows:
     """The training rows with their texts in a text scheme; "": as they are. Raises TextError listing those it fails."""
     if not scheme:
         return rows
-    train, problems = [], []
-    for row in rows.train:
-        try:
-            train.append(replace(row, text=normalise(row.text, scheme)))
-        except TextError as error:
-            problems.append(f"{row.id} ({row.audio_filepath}): {error}")
-    if problems:
-        more = [f"... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        raise TextError("\n".join(problems[:SHOWN] + more))
-    return replace(rows, train=train)
+    texts = each_of(map(named, rows.train), partial(normalise, scheme=scheme))
+    return replace(rows, train=[replace(row, text=text) for row, text in zip(rows.train, texts, strict=True)])
 
 
 def as_trained(rows: Rows, tokenizer: Tokenizer) -> Rows:

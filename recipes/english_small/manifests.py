@@ -6,14 +6,13 @@ non_speech.jsonl lists a stretch of each sound file below DATA/noise/train, and 
 """
 
 import argparse
-import glob
 import random
 import sys
 from pathlib import Path
 
 from asr.audio.load import read_info
 from asr.data import manifest
-from asr.data.augment import ENDINGS
+from asr.data.augment import sound_files
 from asr.data.manifest import Utterance
 from asr.errors import UserError
 
@@ -48,12 +47,11 @@ def non_speech(data: Path) -> list[Utterance]:
     music = data / "music" / "train.jsonl"
     rows = manifest.read(music) if music.exists() else []
     random.seed("non-speech")
-    for path in map(Path, sorted(glob.glob(f"{data}/noise/train/**/*", recursive=True))):  # which follows links
-        if path.suffix.lower() in ENDINGS:
-            whole = read_info(path).duration
-            length = round(min(whole, random.uniform(1.5, 5.0)), 2) - 0.01
-            offset = round(random.uniform(0, whole - length), 2)
-            rows.append(Utterance(f"{path.parent.name}-{path.stem}", str(path.resolve()), length, offset=offset))
+    for path in sound_files(data / "noise" / "train"):
+        whole = read_info(path).duration
+        length = round(min(whole, random.uniform(1.5, 5.0)), 2) - 0.01
+        offset = round(random.uniform(0, whole - length), 2)
+        rows.append(Utterance(f"{path.parent.name}-{path.stem}", str(path.resolve()), length, offset=offset))
     return rows
 
 

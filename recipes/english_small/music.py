@@ -6,7 +6,7 @@
 
 Scores that come with music21, played by a General MIDI soundfont (TimGM6mb.sf2 lies in the package pretty_midi) on
 instruments drawn by chance, half of the pieces with drums. The splits share neither composers nor instruments. OUTPUT
-gets WAV files of 4 to 15 seconds and non_speech.jsonl beside the folder.
+gets WAV files of 4 to 15 seconds; their manifest, OUTPUT.jsonl, lies beside it.
 """
 
 import argparse
