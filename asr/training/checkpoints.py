@@ -145,7 +145,6 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, folder: Path, every_steps: int):
         self.folder = folder
         self.every_steps = every_steps
-        self.step: int | None = None  # optimiser steps behind the checkpoint that was saved or loaded last
 
     def save(self, trainer: pl.Trainer) -> None:
         # What a checkpoint has behind it is not computed again: its log must be on the disk too.
@@ -157,13 +156,7 @@ class LastCheckpoint(Checkpoint):
             if (self.folder / LAST).is_file():
                 os.replace(self.folder / LAST, self.folder / PREVIOUS)
             os.replace(part, self.folder / LAST)
-        self.step = trainer.global_step
         trainer.strategy.barrier()
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        self.step = checkpoint["global_step"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # At an epoch's end Lightning has not yet stepped the schedules that follow the validation. At the next one's

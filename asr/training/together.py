@@ -27,7 +27,8 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from pytorch_lightning.trainer.states import TrainerStatus
 from torch._C._distributed_c10d import TCPStore  # torch.distributed has it too, where type checkers do not see it
 
-from asr.errors import UserError
+from asr.errors import ConfigError, UserError
+from asr.training import checkpoints
 from asr.training.checkpoints import LastCheckpoint
 
 ENDED, SEEN = "asr/ended", "asr/seen"  # keys of the store: why; how many processes beside the first know of it
@@ -106,12 +107,17 @@ def before_they_meet(make_trainer: Callable[[], pl.Trainer]) -> Iterator[None]:
 
 def what_is_kept(trainer: pl.Trainer) -> str:
     """Of an interrupted training; and how to go on."""
-    step = next(callback.step for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
-    if step is None:
+    folder = next(callback.folder for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
+    if not checkpoints.is_begun(folder):
         return "interrupted before there was anything to keep"
+    # As the disk has it: the interruption may have come in the middle of saving.
+    try:
+        found, _ = checkpoints.find(folder)
+    except ConfigError as error:
+        return f"interrupted; {error}"
     return (
         f"interrupted in epoch {trainer.current_epoch + 1}, after {trainer.global_step} steps; the checkpoint of "
-        f"{step} steps is kept: the same command with --resume goes on from there"
+        f"{found.step} steps is kept: the same command with --resume goes on from there"
     )
 
 
