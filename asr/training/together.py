@@ -28,8 +28,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from torch._C._distributed_c10d import TCPStore  # torch.distributed has it too, where type checkers do not see it
 
 from asr.errors import ConfigError, UserError
-from asr.training import checkpoints
-from asr.training.checkpoints import LastCheckpoint
+from asr.training.checkpoints import LastCheckpoint, find, is_begun
 
 ENDED, SEEN = "asr/ended", "asr/seen"  # keys of the store: why; how many processes beside the first know of it
 PERIOD = 0.3  # seconds between looks
@@ -108,11 +107,11 @@ def before_they_meet(make_trainer: Callable[[], pl.Trainer]) -> Iterator[None]:
 def what_is_kept(trainer: pl.Trainer) -> str:
     """Of an interrupted training; and how to go on."""
     folder = next(callback.folder for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
-    if not checkpoints.is_begun(folder):
+    if not is_begun(folder):
         return "interrupted before there was anything to keep"
     # As the disk has it: the interruption may have come in the middle of saving.
     try:
-        found, _ = checkpoints.find(folder)
+        found, _ = find(folder)
     except ConfigError as error:
         return f"interrupted; {error}"
     return (
