@@ -284,6 +284,43 @@ def test_cut_mp3_without_a_tag_says_so(mp3: Path) -> None:
     assert noticed >= 5  # unless it is cut between two frames
 
 
+@needs_av
+def test_cut_mp2_says_so(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    path = mux(tmp_path / "a.mp2", [("mp2", chirp(), 0.0)])
+    assert not read(path)[1]
+    waveform, notices = read(changed(path, lambda data: data[: len(data) // 2 + 101]))
+    assert len(waveform) == pytest.approx(SECONDS / 2 * RATE, abs=0.15 * RATE)
+    assert "no whole MP2 frames" in str(notices[0])
+    capfd.readouterr()  # libmpg123 writes to the terminal
+
+
+# ------------------------------------------------------------------------------------------------ tags, other headers
+
+ID3 = b"ID3\4\0\0\0\0\x17\x70" + bytes(23 * 128 + 0x70)
+
+
+@pytest.mark.parametrize(
+    ("form", "coding"),
+    [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("AIFF", "PCM_16"), ("AU", "PCM_16"), ("CAF", "PCM_16"),
+     ("W64", "PCM_16"), ("NIST", "PCM_16"), ("MP3", "MPEG_LAYER_III")],
+)  # fmt: skip
+def test_a_players_tag_before_any_format(tmp_path: Path, form: str, coding: str) -> None:
+    path = write(tmp_path / f"a.{form.lower()}", format=form, subtype=coding)
+    waveform, _ = read(path)
+    tagged, notices = read(changed(path, lambda data: ID3 + data))
+    assert not notices
+    np.testing.assert_array_equal(tagged, waveform)
+
+
+def test_what_is_behind_a_sphere_file_is_no_sound(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.sph", format="NIST", subtype="PCM_16")
+    tagged, notices = read(changed(path, lambda data: data + b"TAG" + bytes(125)))
+    assert len(tagged) == SECONDS * RATE and not notices
+    longer, notices = read(changed(path, lambda data: data + bytes(2 * RATE)))
+    assert len(longer) == (SECONDS + 1) * RATE
+    assert "the header says 6.00 s, 7.00 s are there" in str(notices[0])
+
+
 # --------------------------------------------------------------------------------------------------------------- Ogg
 
 OGG = [("ogg", "VORBIS"), ("opus", "OPUS")]
@@ -318,6 +355,35 @@ def test_ogg_goes_on_after_damage(tmp_path: Path, ending: str, coding: str, miss
     assert_same(waveform, noisy(), [(stretch[0], stretch[1] + 0.1)])
     with pytest.raises(AudioError, match="damaged or missing Ogg pages"):
         load_audio(bad)
+
+
+def page(data: bytes, number: int) -> int:
+    """Where an Ogg page begins."""
+    place = -1
+    for _ in range(number + 1):
+        place = data.index(b"OggS", place + 1)
+    return place
+
+
+@pytest.mark.parametrize(("ending", "coding"), OGG)
+def test_ogg_whose_first_sound_is_damaged(tmp_path: Path, ending: str, coding: str) -> None:
+    path = write(tmp_path / f"a.{ending}", noisy(), format="OGG", subtype=coding)
+    place = page(path.read_bytes(), 2)
+    bad = changed(path, lambda data: data[: place + 50] + bytes(9) + data[place + 59 :])
+    waveform, notices = read(bad)
+    assert len(waveform) == pytest.approx(12 * RATE, abs=200)
+    (stretch,) = lost(notices)
+    assert stretch[0] == 0 and 0.5 < stretch[1] < 6
+    assert_same(waveform, noisy(), [(0, stretch[1] + 0.1)])
+
+
+@pytest.mark.parametrize(("ending", "coding"), OGG)
+def test_ogg_of_a_running_station_begins_with_what_it_has(tmp_path: Path, ending: str, coding: str) -> None:
+    path = write(tmp_path / f"a.{ending}", noisy(), format="OGG", subtype=coding)
+    recorded = changed(path, lambda data: data[: page(data, 2)] + data[page(data, 3) :])
+    waveform, notices = read(recorded)
+    assert not notices
+    assert 6 * RATE < len(waveform) < 11.5 * RATE
 
 
 @pytest.mark.parametrize(("ending", "coding"), OGG)
@@ -419,6 +485,20 @@ def test_gaps_between_packets_are_silence(tmp_path: Path, route: type, name: str
 
 
 @needs_av
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "webm", "caf"])
+def test_a_players_tag_before_any_container(tmp_path: Path, route: type, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    if ending == "caf":
+        write(path)
+    else:
+        mux(path, [("libopus" if ending == "webm" else "aac", chirp(), 0.0)])
+    waveform, rate, _ = by_route(route, path)
+    tagged, _, notices = by_route(route, changed(path, lambda data: ID3 + data))
+    assert not notices
+    np.testing.assert_array_equal(tagged, waveform)
+
+
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("ending", ["mkv", "mp4", "ts"])
 def test_sound_that_begins_late_keeps_its_time(tmp_path: Path, route: type, ending: str) -> None:

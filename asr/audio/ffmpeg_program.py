@@ -13,10 +13,11 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from asr.audio.ffmpeg import DAMAGE, FORMATS, Track, announced_seconds
+from asr.audio.pieces import sound_start
 from asr.audio.reader import Chunk, Notice, Placer, Report, check_header, choose_track
 from asr.errors import AudioError
 
-SAFE = ["-format_whitelist", FORMATS, "-protocol_whitelist", "file"]
+SAFE = ["-format_whitelist", FORMATS, "-protocol_whitelist", "file,subfile"]
 FRAME = re.compile(rb"\[Parsed_ashowinfo_\d+ @ \w+\] \[info\] n:\s*\d+ pts:\s*(-?\d+|NOPTS) .*nb_samples:\s*(\d+)")
 ERROR = re.compile(rb"\] \[(?:error|fatal|panic)\] (?!.*non monotonically)(.*)|^\[(?:error|fatal|panic)\] (.*)")
 
@@ -30,6 +31,8 @@ class FfmpegReader:
 
     def __init__(self, file: BinaryIO, name: object, track: int | None = None):
         self.path, self.name = f"file:{Path(file.name).absolute()}", name
+        if start := sound_start(file):
+            self.path = f"subfile,,start,{start},end,0,,:{self.path}"
         self.notices: list[Notice]
         found = self._probe()
         streams = [stream for stream in found["streams"] if stream.get("codec_type") == "audio"]

@@ -16,8 +16,8 @@ import soundfile
 import soxr
 
 from asr.audio import mpeg, ogg, riff
-from asr.audio.pieces import Piece, Pieces, after_id3, find_all, read_at, size_of
-from asr.audio.reader import Chunk, Notice, Report, check_header, choose_track, shortened
+from asr.audio.pieces import Piece, Pieces, find_all, read_at, size_of, sound_start
+from asr.audio.reader import ROUNDING, Chunk, Notice, Report, check_header, choose_track, shortened
 from asr.errors import AudioError
 
 BLOCK = 1 << 17  # samples of all channels together that are decoded at a time
@@ -159,12 +159,13 @@ class LibsndfileReader:
             found = self._mp3(file)
             if found:
                 return found
-        if read_at(file, after_id3(read_at(file, 0, 10)), 4) == b"fLaC":
+        if read_at(file, sound_start(file), 4) == b"fLaC":
             return self._flac(file)
         pieces = self._au(file)
         with _open(file, pieces) as sound:
-            self._check(file, sound)
-        return [self._whole(file, pieces)]
+            stop = self._sphere(file, sound) if sound.format == "NIST" else None
+            self._check(sound)
+        return [replace(self._whole(file, pieces), stop=stop)]
 
     def _au(self, file: BinaryIO) -> list[Piece] | None:
         """An AU file whose header says another length than it has, with one that says "until the end"."""
@@ -215,7 +216,10 @@ class LibsndfileReader:
         if taken is None:
             return []
         parts, notices = taken
-        self.notices += notices
+        if parts or mpeg.is_likely(file):
+            self.notices += notices
+        if not parts:
+            return []
 
         def open(part: mpeg.Part, sample: int) -> tuple[_File, int]:
             pieces, samples, first = part.open(sample)
@@ -251,7 +255,7 @@ class LibsndfileReader:
         begin = 0.0
         for group in groups:
             stream = group[min(number, len(group) - 1)]
-            offset = None
+            offset, end = stream.delay(file) if stream.cut else None, begin
             for part, pages in enumerate(stream.parts):
                 try:
                     segment = self._whole(file, stream.pieces(file, part))
@@ -266,27 +270,35 @@ class LibsndfileReader:
                 start = granules[-1] / ticks - segment.samples / segment.rate
                 offset = start if offset is None else offset
                 start = begin + start - offset
-                if found and part:
-                    before = found[-1]
-                    stop = before.start + (before.samples or 0) / before.rate
-                    start = max(start, stop)
-                    self.notices.append(Notice("damaged or missing Ogg pages", (stop, start)))
+                if part or stream.cut:
+                    start = max(start, end)
+                    self.notices.append(Notice("damaged or missing Ogg pages", (end, start)))
                 found.append(replace(segment, start=start))
-            if found:
-                begin = found[-1].start + (found[-1].samples or 0) / found[-1].rate
+                end = start + segment.samples / segment.rate
+            begin = end
         if not found:
             raise AudioError(f"{self.name}: the file holds no audio samples")
         if tail:
             self.notices.append(Notice(cut, (begin, begin)))
         return found
 
-    def _check(self, file: BinaryIO, sound: _File) -> None:
+    def _sphere(self, file: BinaryIO, sound: _File) -> float | None:
+        """Where a SPHERE file ends, in seconds, if other bytes follow: libsndfile goes by the file's size."""
+        match = SPHERE_LENGTH.search(read_at(file, sound_start(file), 1024))
+        if not match:
+            return None
+        claimed, there = int(match[1]) / sound.samplerate, sound.frames / sound.samplerate
+        if claimed > there:
+            self.notices.append(shortened(claimed, there))
+        elif claimed > 0 and there - claimed < ROUNDING:
+            return claimed
+        elif claimed > 0:
+            problem = f"damaged header: the header says {claimed:.2f} s, {there:.2f} s are there"
+            self.notices.append(Notice(problem))
+        return None
+
+    def _check(self, sound: _File) -> None:
         """What a header announces and the file does not hold: libsndfile reads what is there, silently."""
-        if sound.format == "NIST":
-            claimed = SPHERE_LENGTH.search(read_at(file, 0, 1024))
-            if claimed and int(claimed[1]) > sound.frames:
-                self.notices.append(shortened(int(claimed[1]) / sound.samplerate, sound.frames / sound.samplerate))
-            return
         for claimed, there in TOO_SHORT.findall(sound.extra_info):
             if int(there) + riff.HEADER_SIZE < int(claimed) < riff.UNKNOWN_SIZE:
                 self.notices.append(Notice(f"truncated: the header says {claimed} bytes, {there} are there"))
@@ -298,6 +310,8 @@ class _OnlyTrack:
 
 def _open(file: BinaryIO, pieces: list[Piece] | None = None) -> _File:
     """Raises NotReadable."""
+    if not pieces and (start := sound_start(file)):
+        pieces = [(start, size_of(file))]
     if pieces:
         return _File(Pieces(file, pieces))
     file.seek(0)

@@ -30,8 +30,6 @@ BLOCK = 1 << 20  # bytes read at a time
 TAIL = 1 << 16  # bytes among which the end of lyrics may be
 SMALL = 1441  # bytes of the longest frame: recordings of streams begin within one
 
-DAMAGE = "damaged MP3 frames"
-
 Kind = tuple[int, int, int, bool]
 """Version, layer, rate, mono: the same in all frames of a recording."""
 
@@ -103,7 +101,7 @@ class Recording:
             self.count = self.frames
         for before, after in zip(self.runs, self.runs[1:], strict=False):
             lost = self.seconds(before.first + len(before.places)), self.seconds(after.first)
-            yield Notice(DAMAGE, lost)
+            yield Notice(f"damaged MP{self.header.kind[1]} frames", lost)
         announced = self.seconds(self.frames or 0)
         if announced - self.seconds(self.count) > ROUNDING:
             yield shortened(announced, self.seconds(self.count))
@@ -136,7 +134,7 @@ def is_likely(file: BinaryIO) -> bool:
 
 
 def parts(file: BinaryIO) -> tuple[list[Part], list[Notice]] | None:
-    """The runs of frames of an MP3 file; None where there are none, or frames of another kind or without a length."""
+    """The runs of frames of an MP3 file, none of MP1 and MP2, and what is damaged; None where there are no frames."""
     recordings, notices = _recordings(_Scanner(file))
     found = [
         Part(
@@ -149,8 +147,10 @@ def parts(file: BinaryIO) -> tuple[list[Part], list[Notice]] | None:
         for recording in recordings
         for run in recording.runs
     ]
-    if not found or any(part.header.kind[1] != 3 for part in found):
-        return None  # layers I and II have no tag that tells libmpg123 how many frames follow
+    if not found:
+        return None
+    if any(part.header.kind[1] != 3 for part in found):
+        return [], notices  # layers I and II have no tag that tells libmpg123 how many frames follow
     return found, notices
 
 
@@ -189,7 +189,8 @@ def _recordings(scanner: "_Scanner") -> tuple[list[Recording], list[Notice]]:
     if recording:
         notices += recording.close()
         if lost and not (zero and lost < TAIL):
-            notices.append(Notice(f"its last {lost} bytes are no whole MP3 frames", (recording.stop, recording.stop)))
+            problem = f"its last {lost} bytes are no whole MP{recording.header.kind[1]} frames"
+            notices.append(Notice(problem, (recording.stop, recording.stop)))
     return recordings, notices
 
 

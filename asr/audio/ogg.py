@@ -13,6 +13,7 @@ from asr.audio.pieces import PART, Piece, read_at, size_of
 
 CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")  # what a sound stream's first packet begins with
 OPUS_RATE = 48_000  # Hz, of all time stamps
+SKIP = 10  # byte of the head of Opus that begins the number of samples to leave out
 LONGEST = 27 + 255 + 255 * 255  # bytes of a page
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -40,9 +41,16 @@ class Stream:
     packets: int  # of headers
     headers: list[Page]
     parts: list[list[Page]] = field(default_factory=list)
+    cut: bool = False  # whether damage is where its first pages of sound were
+
+    def delay(self, file: BinaryIO) -> float:
+        """Seconds at its beginning that are the encoder's, as far as its time stamps count them."""
+        if self.codec != b"OpusHead":
+            return 0.0
+        return int.from_bytes(read_at(file, self.headers[0].body + SKIP, 2), "little") / OPUS_RATE
 
     def pieces(self, file: BinaryIO, part: int) -> list[Piece]:
-        """A part of it as a file. In one that is not the first, no samples at the beginning are the encoder's."""
+        """A part of it as a file. In one that is not its beginning, no samples at the beginning are the encoder's."""
         pages = [*self.headers, *self.parts[part]]
         pieces: list[Piece] = []
         for page in pages:
@@ -50,10 +58,10 @@ class Stream:
                 pieces[-1] = (pieces[-1][0], page.stop)
             else:
                 pieces.append((page.start, page.stop))
-        if part and self.codec == b"OpusHead":
+        if (part or self.cut) and self.codec == b"OpusHead":
             first = self.headers[0]
             head = bytearray(read_at(file, first.start, first.stop - first.start))
-            skip = first.body - first.start + 10
+            skip = first.body - first.start + SKIP
             head[skip : skip + 2] = b"\0\0"
             head[22:26] = _checksum(head).to_bytes(4, "little")
             rest = pieces[0][1]
@@ -68,8 +76,9 @@ def streams(file: BinaryIO) -> tuple[list[list[Stream]], int]:
     pages, tail = _pages(file)
     open_streams: dict[int, Stream] = {}
     last: dict[int, Page] = {}
-    beginning = False
+    beginning, end = False, 0
     for page in pages:
+        gap, end = page.start - end, page.stop
         if page.flags & FIRST:
             if not beginning:  # all streams of a group begin before any goes on
                 groups.append([])
@@ -92,6 +101,8 @@ def streams(file: BinaryIO) -> tuple[list[list[Stream]], int]:
             stream.headers.append(page)
             continue
         if missing or not stream.parts:
+            # Recordings of a running station lack pages there too, and nothing is between those that they have.
+            stream.cut = stream.cut or (missing and gap > 0 and not stream.parts)
             stream.parts.append([])
         stream.parts[-1].append(page)
     return [group for streams in groups if (group := [stream for stream in streams if stream.parts])], tail

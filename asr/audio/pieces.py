@@ -66,6 +66,12 @@ def read_at(file: BinaryIO, place: int, count: int) -> bytes:
     return file.read(count)
 
 
+def sound_start(file: BinaryIO) -> int:
+    """Where the sound file begins: behind an ID3v2 tag, which players write before any format."""
+    start = after_id3(read_at(file, 0, 10))
+    return start if start < size_of(file) else 0
+
+
 def find_all(file: BinaryIO, pattern: bytes) -> Iterator[int]:
     """Where the bytes of `pattern` are, from the beginning on."""
     place, kept = 0, b""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asr.audio.ffmpeg import DAMAGE, FORMATS, Track, announced_seconds
-from asr.audio.pieces import Pieces, size_of
+from asr.audio.pieces import Pieces, size_of, sound_start
 from asr.audio.reader import Chunk, Notice, Placer, Report, check_header, choose_track
 from asr.errors import AudioError
 
@@ -39,7 +39,7 @@ class AvReader:
         import av
 
         # Damage makes FFmpeg ask for places before the beginning; a plain file raises an error there.
-        file = Pieces(self.file, [(0, size_of(self.file))])
+        file = Pieces(self.file, [(sound_start(self.file), size_of(self.file))])
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
         try:
             with _errors():
