@@ -9,14 +9,13 @@ as the one before: a weight in decoder.json, a letter in lexicon.txt; only a che
 
 import argparse
 import collections
-import os
 import random
 import shutil
-import signal
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.forked import ENDED, in_a_fork
 
 HEADER = 4096  # bytes
 OUTCOMES = ("error", "same text", "other text", "traceback", "signal", "hang")
@@ -58,38 +57,10 @@ def try_flips(model: Path, recording: Path, file: str, count: int, seed: int = 0
         for _ in range(count):
             changed, place, bit = flip(whole, rng)
             (copy / file).write_bytes(changed)
-            kind, detail, mebibytes = _in_a_fork(copy, recording, wanted, Path(folder) / "told", limit)
-            found.append(Outcome(kind, place, bit, detail, mebibytes))
+            ended = in_a_fork(lambda: _transcribe(copy, recording, wanted), Path(folder), limit)
+            kind, _, detail = ended.detail.partition("\n") if ended.kind == ENDED else (ended.kind, "", ended.detail)
+            found.append(Outcome(kind, place, bit, detail, ended.mebibytes))
     return found
-
-
-def _in_a_fork(model: Path, recording: Path, wanted: str, told: Path, limit: float) -> tuple[str, str, int]:
-    """Kind of outcome, detail, peak MiB."""
-    told.unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            told.write_text(_transcribe(model, recording, wanted), encoding="utf-8", errors="replace")
-            code = 0
-        finally:
-            os._exit(code)
-    stop = time.monotonic() + limit
-    while True:
-        pid, status, usage = os.wait4(child, os.WNOHANG)
-        if pid:
-            break
-        if time.monotonic() > stop:
-            os.kill(child, signal.SIGKILL)
-            _, _, usage = os.wait4(child, 0)
-            return "hang", "", usage.ru_maxrss // 1024
-        time.sleep(0.005)
-    if os.WIFSIGNALED(status):
-        return "signal", signal.Signals(os.WTERMSIG(status)).name, usage.ru_maxrss // 1024
-    if not told.exists():
-        return "traceback", f"exit code {os.waitstatus_to_exitcode(status)}", usage.ru_maxrss // 1024
-    kind, _, detail = told.read_text(encoding="utf-8").partition("\n")
-    return kind, detail, usage.ru_maxrss // 1024
 
 
 def _transcribe(model: Path, recording: Path, wanted: str) -> str:
@@ -101,8 +72,6 @@ def _transcribe(model: Path, recording: Path, wanted: str) -> str:
         text = asr.load_model(model).transcribe(recording).text
     except UserError as error:
         return f"error\n{error}"
-    except BaseException as error:
-        return f"traceback\n{type(error).__name__}: {error}"
     return f"same text\n{text}" if text == wanted else f"other text\n{text}"
 
 
