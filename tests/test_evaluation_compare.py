@@ -13,7 +13,7 @@ from asr.cli import main
 from asr.errors import DataError
 from asr.evaluation.compare import compare
 from asr.evaluation.scoring import align_all, count_alignment, count_errors
-from asr.evaluation.significance import grouped, mapsswe, paired_bootstrap, rate_interval
+from asr.evaluation.significance import grouped, holm, mapsswe, paired_bootstrap, rate_interval
 from tests.sctk import sctk
 
 
@@ -66,12 +66,13 @@ def test_equal_systems_seldom_differ(references: list[str]) -> None:
     below = 0
     for _ in range(60):
         hypotheses = [spoiled(references, 0.3, rng) for _ in range(2)]
-        below += mapsswe(references, hypotheses[0], hypotheses[1]).p < 0.05
+        alignments = [align_all(references, texts) for texts in hypotheses]
+        below += mapsswe(*alignments).p < 0.05
     assert below <= 9
-    assert mapsswe(references, hypotheses[0], hypotheses[0]).p == 1
+    assert mapsswe(alignments[0], alignments[0]).p == 1
     errors = [[count_alignment(item).errors for item in align_all(references, texts)] for texts in hypotheses]
     lengths = [len(text.split()) for text in references]
-    drawn = paired_bootstrap(np.array(errors[0]), np.array(errors[1]), np.array(lengths))
+    drawn = paired_bootstrap(*map(np.array, (*errors, lengths, lengths)))
     assert drawn.interval.low < 0 < drawn.interval.high and 0.02 < drawn.probability < 0.98
 
 
@@ -84,19 +85,21 @@ def test_a_better_system_is_found_better(references: list[str], tmp_path: Path) 
             for i, (wanted, found) in enumerate(rows)
         ]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    both = compare([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
+    (found,) = both.differences
     assert (found.units, found.unit) == (30, "speakers")
     assert found.matched_pairs.p < 0.001 and found.bootstrap.probability > 0.99
-    assert found.bootstrap.difference == pytest.approx(found.a.rate - found.b.rate)
+    assert found.bootstrap.difference == pytest.approx(both.systems[0].words.rate - both.systems[1].words.rate)
     assert found.verdict().startswith("B is better")
-    turned = compare(tmp_path / "b.jsonl", tmp_path / "a.jsonl")
+    (turned,) = compare([tmp_path / "b.jsonl", tmp_path / "a.jsonl"]).differences
     assert turned.matched_pairs.z == pytest.approx(-found.matched_pairs.z)
     assert turned.verdict().startswith("A is better")
 
 
 def test_segments_are_parted_by_two_good_words() -> None:
     # A has errors at 1 and 3 (one good word between) and at 6 (two good words before it); B has none.
-    found = mapsswe(["A B C D E F G"], ["X B X D E X G"], ["A B C D E F G"])
+    wanted = ["A B C D E F G"]
+    found = mapsswe(align_all(wanted, ["X B X D E X G"]), align_all(wanted, wanted))
     assert found.segments == 2
     assert found.mean == pytest.approx(1.5)
 
@@ -105,13 +108,13 @@ def test_references_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "a.trn").write_text("A B (u1)\n", encoding="utf-8")
     (tmp_path / "b.trn").write_text("A C (u1)\n", encoding="utf-8")
     with pytest.raises(DataError, match="give the references"):
-        compare(tmp_path / "a.trn", tmp_path / "b.trn")
+        compare([tmp_path / "a.trn", tmp_path / "b.trn"])
     (tmp_path / "ref.trn").write_text("A C (u1)\n", encoding="utf-8")
     report = tmp_path / "c.json"
     command = ["compare", *(str(tmp_path / name) for name in ("a.trn", "b.trn")), "--json", str(report)]
     assert main([*command, "--references", str(tmp_path / "ref.trn")]) == 0
-    assert "A: WER 50.00%" in capsys.readouterr().out
-    assert json.loads(report.read_text(encoding="utf-8"))["a"]["substitutions"] == 1
+    assert re.search(r"A +\S+a\.trn +50\.00%", capsys.readouterr().out)
+    assert json.loads(report.read_text(encoding="utf-8"))["systems"][0]["substitutions"] == 1
     (tmp_path / "b.trn").write_text("A C (u2)\n", encoding="utf-8")
     assert main([*command, "--references", str(tmp_path / "ref.trn")]) == 2
 
@@ -133,7 +136,7 @@ def test_equal_to_sctk(references: list[str], tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, input=both, encoding="utf-8", capture_output=True)
     theirs = re.search(r"# segs: (\d+)\).*\(mean: (\S+)\).*\(Z Stat: (\S+)\)", done.stdout)
     assert theirs
-    ours = mapsswe(references, hypotheses["a"], hypotheses["b"])
+    ours = mapsswe(*(align_all(references, texts) for texts in hypotheses.values()))
     assert ours.segments == pytest.approx(int(theirs[1]), rel=0.02)
     assert ours.mean == pytest.approx(float(theirs[2]), abs=0.02)
     assert ours.z == pytest.approx(float(theirs[3]), abs=0.2)
@@ -154,15 +157,56 @@ def test_little_is_too_little_to_tell(references: list[str], tmp_path: Path) -> 
         few = references[:count]
         a = write_rows(tmp_path / "a.jsonl", few, few, speakers)
         b = write_rows(tmp_path / "b.jsonl", few, wrong[:count], speakers)
-        assert compare(a, b).verdict().startswith("A is better" if enough else "Too little to tell")
+        (found,) = compare([a, b]).differences
+        assert found.verdict().startswith("A is better" if enough else "Too little to tell")
 
 
 def test_other_references_are_an_error(references: list[str], tmp_path: Path) -> None:
     a = write_rows(tmp_path / "a.jsonl", references, references)
     b = write_rows(tmp_path / "b.jsonl", [*references[:-1], "Z"], references)
     with pytest.raises(DataError, match=r"u299: the references differ: '.*' in .*a\.jsonl, 'Z' in .*b\.jsonl"):
-        compare(a, b)
-    assert compare(a, b, references=a).a.errors == 0
+        compare([a, b])
+    assert compare([a, b], references=a).systems[0].words.errors == 0
+
+
+def test_many_systems(references: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each beside each; p is adjusted for the number of pairs, as Holm does."""
+    rng = np.random.default_rng(7)
+    files = [
+        write_rows(tmp_path / f"{name}.jsonl", references, spoiled(references, share, rng))
+        for name, share in (("good", 0.1), ("bad", 0.3), ("bad2", 0.3))
+    ]
+    report = tmp_path / "report.json"
+    assert main(["compare", *map(str, files), "--json", str(report)]) == 0
+    out = capsys.readouterr().out
+    figures = json.loads(report.read_text(encoding="utf-8"))
+    assert [item["hypotheses"] for item in figures["systems"]] == [str(file) for file in files]
+    verdicts = {item["a"] + item["b"]: item["verdict"] for item in figures["differences"]}
+    better = "A is better: the difference is hardly chance."
+    assert verdicts == {"AB": better, "AC": better, "BC": "The difference may well be chance."}
+    assert out.count("adjusted for all pairs") == 2 and "bad2.jsonl" in out
+    for item in figures["differences"]:
+        (alone,) = compare([files["ABC".index(item[key])] for key in "ab"]).differences
+        assert alone.matched_pairs.p == pytest.approx(item["matched_pairs"]["p"])
+        assert alone.bootstrap.interval.low == item["bootstrap"]["interval"]["low"]
+
+
+def test_holm() -> None:
+    """The example of Holm's method: the smallest p times 4, the next times 3, never less than one before."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_references_with_alternatives_are_read_for_each_system(tmp_path: Path) -> None:
+    (tmp_path / "ref.trn").write_text("x { a / b c d } y (u1)\n", encoding="utf-8")
+    (tmp_path / "a.trn").write_text("x a z (u1)\n", encoding="utf-8")
+    (tmp_path / "b.trn").write_text("x b c d y (u1)\n", encoding="utf-8")
+    found = compare([tmp_path / "a.trn", tmp_path / "b.trn"], tmp_path / "ref.trn")
+    assert [system.words.reference_length for system in found.systems] == [3, 5]
+    assert [system.words.errors for system in found.systems] == [1, 0]
+    (difference,) = found.differences
+    assert difference.bootstrap.difference == pytest.approx(1 / 3)
+    assert (difference.matched_pairs.segments, difference.matched_pairs.mean) == (1, 1.0)
 
 
 def test_errors_of_writing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,14 @@
-"""Is one system better than another, or is the difference chance? Two sets of hypotheses for the same references.
+"""Is one system better than another, or is the difference chance? Sets of hypotheses for the same references.
 
     asr evaluate MODEL_A test.jsonl --hypotheses a.jsonl
     asr evaluate MODEL_B test.jsonl --hypotheses b.jsonl
     asr compare a.jsonl b.jsonl
-    asr compare a.trn b.trn --references test.trn
+    asr compare a.trn b.trn c.trn --references test.trn
 
-Paired bootstrap (Bisani and Ney, 2004), over speakers where A names them, else over utterances; and the matched-pairs
-test MAPSSWE (Gillick and Cox, 1989), which sctk's sc_stats does too. What `asr evaluate --hypotheses` writes holds the
-references; for other formats (see `asr score`) give --references.
+Paired bootstrap (Bisani and Ney, 2004), over speakers where all are known, else over utterances; and the matched-pairs
+test MAPSSWE (Gillick and Cox, 1989), which sctk's sc_stats does too; with more than two systems its p is adjusted for
+the number of pairs (Holm, 1979). What `asr evaluate --hypotheses` writes holds the references; for other formats (see
+`asr score`) give --references.
 """
 
 import argparse
@@ -17,22 +18,20 @@ from asr.commands import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("a", metavar="A", help="hypotheses of one system")
-    parser.add_argument("b", metavar="B", help="hypotheses of the other, for the same utterances")
+    parser.add_argument("first", metavar="A", help="hypotheses of one system")
+    parser.add_argument("others", metavar="B", nargs="+", help="hypotheses of others, for the same utterances")
     parser.add_argument("--references", metavar="REF", help="what was said (default: `text` beside `pred_text` in A)")
     options.add_text_scheme(parser, "all")
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from asr.evaluation.compare import compare
 
     options.check_output("--json", args.json)
-    found = compare(args.a, args.b, args.references, args.text_scheme)
+    found = compare([args.first, *args.others], args.references, args.text_scheme)
     for told in found.hints:
         print(f"asr compare: {told}", file=sys.stderr)
     print(found.describe())
-    options.write_json(args.json, asdict(found))
+    options.write_json(args.json, found.to_dict())
     return 0

@@ -1,14 +1,18 @@
-"""Two systems on the same references."""
+"""Two systems or more on the same references."""
 
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from asr.errors import DataError
-from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment
-from asr.evaluation.significance import MatchedPairs, PairedBootstrap, grouped, mapsswe, paired_bootstrap
+from asr.evaluation.evaluate import Evaluation, evaluate_pairs
+from asr.evaluation.report import Table
+from asr.evaluation.significance import MatchedPairs, PairedBootstrap, grouped, holm, mapsswe, paired_bootstrap
 from asr.evaluation.transcripts import detect_format, pair_transcripts, read_transcripts
+from asr.evaluation.transcripts.json_rows import has_both
 from asr.evaluation.writing import hint
 from asr.text.normalise import normalise
 
@@ -18,110 +22,155 @@ FEWEST_SEGMENTS = 30  # of the matched pairs, whose z is normal for many only
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Errors of both systems, and how likely their difference is to be chance."""
+class Difference:
+    """How likely the difference between two of the systems is to be chance."""
 
-    a: ErrorCounts
-    b: ErrorCounts
+    a: str  # their letters
+    b: str
     units: int  # what the bootstrap drew
     unit: str  # "speakers" or "utterances"
     bootstrap: PairedBootstrap
     matched_pairs: MatchedPairs
-    hints: tuple[str, ...] = ()  # what the user may have overlooked
-
-    def describe(self) -> str:
-        """The figures, and a plain sentence."""
-        test, drawn = self.matched_pairs, self.bootstrap
-        return "\n".join(
-            [
-                f"A: WER {self.a.describe('words')}",
-                f"B: WER {self.b.describe('words')}",
-                f"A - B: {drawn.difference:+.2%} absolute, 95 % interval {drawn.interval.describe()}, B better in "
-                f"{drawn.probability:.1%} of the replications (bootstrap over {self.units} {self.unit})",
-                f"matched pairs: {test.segments} segments with errors, z = {test.z:.2f}, p = {test.p:.2g}",
-                self.verdict(),
-            ]
-        )
+    p: float  # of the matched pairs, adjusted for the number of pairs of systems
 
     def verdict(self) -> str:
+        """A plain sentence."""
         if self.units < FEWEST_UNITS or self.matched_pairs.segments < FEWEST_SEGMENTS:
             return (
                 f"Too little to tell: {self.units} {self.unit} and {self.matched_pairs.segments} segments with errors; "
                 f"{FEWEST_UNITS} and {FEWEST_SEGMENTS} are the least."
             )
-        if self.matched_pairs.p >= SIGNIFICANT or not self.bootstrap.difference:
+        if self.p >= SIGNIFICANT or not self.bootstrap.difference:
             return "The difference may well be chance."
-        better = "B" if self.bootstrap.difference > 0 else "A"
+        better = self.b if self.bootstrap.difference > 0 else self.a
         if self.bootstrap.interval.low <= 0 <= self.bootstrap.interval.high:
             return f"{better} seems better, but other {self.unit} might say otherwise: the two tests disagree."
         return f"{better} is better: the difference is hardly chance."
 
+    def describe(self) -> str:
+        test, drawn = self.matched_pairs, self.bootstrap
+        adjusted = "" if self.p == test.p else f", adjusted for all pairs {self.p:.2g}"
+        return (
+            f"{self.a} - {self.b}: {drawn.difference:+.2%} absolute, 95 % interval {drawn.interval.describe()}, "
+            f"{self.b} better in {drawn.probability:.1%} of the replications (bootstrap over {self.units} "
+            f"{self.unit})\n"
+            f"  matched pairs: {test.segments} segments with errors, z = {test.z:.2f}, p = {test.p:.2g}{adjusted}\n"
+            f"  {self.verdict()}"
+        )
 
-def compare(
-    a: Path | str, b: Path | str, references: Path | str | None = None, text_scheme: str = "none"
-) -> Comparison:
-    """The hypotheses of files A and B against the references, which by default stand in A beside its hypotheses.
 
-    Raises DataError where an utterance is missing somewhere, or the references are, or where B has others than A.
+@dataclass(frozen=True)
+class Comparison:
+    """Systems, by letters from A in the order in which they were given, and each pair of them."""
+
+    names: tuple[str, ...]  # of their files
+    systems: tuple[Evaluation, ...]
+    differences: tuple[Difference, ...]
+    hints: tuple[str, ...] = ()  # what the user may have overlooked
+
+    @property
+    def letters(self) -> list[str]:
+        return letters(len(self.names))
+
+    def table(self) -> Table:
+        rows = [
+            (
+                letter,
+                name,
+                f"{system.words.rate:.2%}",
+                system.intervals["wer"].describe(),
+                *map(str, (system.words.substitutions, system.words.deletions, system.words.insertions)),
+                str(system.words.reference_length),
+            )
+            for letter, name, system in zip(self.letters, self.names, self.systems, strict=True)
+        ]
+        unit = self.systems[0].interval_unit
+        header = ("system", "hypotheses", "WER", "95 % interval", "sub", "del", "ins", "words")
+        return Table("Systems", header, rows, f"intervals: bootstrap over {unit}", texts=(0, 1))
+
+    def describe(self) -> str:
+        """The figures of each, and plain sentences on each pair."""
+        return "\n\n".join([self.table().text(), *(difference.describe() for difference in self.differences)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Figures for a JSON file."""
+        systems = zip(self.letters, self.names, self.systems, strict=True)
+        return {
+            "systems": [{"system": a, "hypotheses": name, **system.to_dict()} for a, name, system in systems],
+            "differences": [{**asdict(item), "verdict": item.verdict()} for item in self.differences],
+        }
+
+
+def letters(count: int) -> list[str]:
+    """A to Z, then AA, AB and so on."""
+    return [(ascii_uppercase[i // 26 - 1] if i >= 26 else "") + ascii_uppercase[i % 26] for i in range(count)]
+
+
+def compare(files: Sequence[Path | str], references: Path | str | None = None, text_scheme: str = "none") -> Comparison:
+    """The hypotheses of all files against the references, which by default stand in the first beside its hypotheses.
+
+    Raises DataError where an utterance is missing somewhere, or the references are, or where a file has others.
     """
-    if references is None and detect_format(a) != "jsonl":
-        raise DataError(f"{a}: only JSONL holds references beside hypotheses: give the references (--references)")
-    pairs = [pair_transcripts(references or a, hypotheses, text_scheme=text_scheme) for hypotheses in (a, b)]
-    if references is None and detect_format(b) == "jsonl":
-        _check_same(a, b, text_scheme)
-    wanted = [pair.reference for pair in pairs[0]]
-    hypotheses = [[pair.hypothesis for pair in of_one] for of_one in pairs]
-    counts = [[count_alignment(item) for item in align_all(wanted, texts)] for texts in hypotheses]
-    totals = [sum(of_one, ErrorCounts()) for of_one in counts]
-    hints = [
-        f"{path}: {told}"
-        for path, texts, total in zip((a, b), hypotheses, totals, strict=True)
-        if text_scheme == "none" and (told := hint(wanted, texts, total))
+    first = files[0]
+    if references is None and detect_format(first) != "jsonl":
+        raise DataError(f"{first}: only JSONL holds references beside hypotheses: give the references (--references)")
+    paired = [pair_transcripts(references or first, file, text_scheme=text_scheme) for file in files]
+    if references is None:
+        for file in files[1:]:
+            _check_same(first, file, text_scheme)
+    known = {pair.id: pair.speaker for pairs in reversed(paired) for pair in pairs if pair.speaker}
+    systems = [
+        evaluate_pairs([pair._replace(speaker=known.get(pair.id)) for pair in pairs], text_scheme) for pairs in paired
     ]
-    speakers = _speakers(a)
-    groups = [speakers.get(pair.id, pair.id) for pair in pairs[0]]
-    errors_a, errors_b, lengths = grouped(
-        groups,
-        [item.errors for item in counts[0]],
-        [item.errors for item in counts[1]],
-        [item.reference_length for item in counts[0]],
-    )
     return Comparison(
-        totals[0],
-        totals[1],
-        len(lengths),
-        "speakers" if speakers else "utterances",
-        paired_bootstrap(errors_a, errors_b, lengths),
-        mapsswe(wanted, *hypotheses),
-        tuple(hints),
+        tuple(map(str, files)), tuple(systems), tuple(_differences(systems)), tuple(_hints(files, systems, text_scheme))
     )
 
 
-def _check_same(a: Path | str, b: Path | str, text_scheme: str) -> None:
-    """Raise DataError where B's own references, if it has any, are not A's."""
-    rows_of_b = _rows(b)
-    if not all("text" in row and "pred_text" in row for row in rows_of_b):
+def _differences(systems: Sequence[Evaluation]) -> list[Difference]:
+    names = letters(len(systems))
+    unit = systems[0].interval_unit
+    groups = systems[0].speakers if unit == "speakers" else systems[0].ids
+    columns = [
+        grouped(
+            groups,
+            [item.errors for item in system.by_utterance],
+            [item.reference_length for item in system.by_utterance],
+        )
+        for system in systems
+    ]
+    pairs = list(combinations(range(len(systems)), 2))
+    tests = [mapsswe(systems[i].alignments, systems[j].alignments) for i, j in pairs]
+    return [
+        Difference(
+            names[i],
+            names[j],
+            len(columns[i][0]),
+            unit,
+            paired_bootstrap(columns[i][0], columns[j][0], columns[i][1], columns[j][1]),
+            test,
+            p,
+        )
+        for (i, j), test, p in zip(pairs, tests, holm([test.p for test in tests]), strict=True)
+    ]
+
+
+def _hints(files: Sequence[Path | str], systems: Sequence[Evaluation], text_scheme: str) -> list[str]:
+    if text_scheme != "none":
+        return []
+    told = [hint(system.references, system.texts, system.words) for system in systems]
+    return [f"{file}: {line}" for file, line in zip(files, told, strict=True) if line]
+
+
+def _check_same(first: Path | str, file: Path | str, text_scheme: str) -> None:
+    """Raise DataError where a file's own references, if it has any, are not the first's."""
+    if detect_format(file) != "jsonl" or not has_both(Path(file)):
         return
-    others = read_transcripts(b)
-    for name, text in read_transcripts(a).items():
+    others = read_transcripts(file)
+    for name, text in read_transcripts(first).items():
         other = others.get(name, text)
         if normalise(other, text_scheme) != normalise(text, text_scheme):
             raise DataError(
-                f"{name}: the references differ: {text!r} in {a}, {other!r} in {b}. Systems are compared on the same "
-                "references: score both with one set, or name it with --references"
+                f"{name}: the references differ: {text!r} in {first}, {other!r} in {file}. Systems are compared on the "
+                "same references: score all with one set, or name it with --references"
             )
-
-
-def _speakers(path: Path | str) -> dict[str, str]:
-    """Speaker by utterance, where JSONL tells; empty where it does not for each."""
-    if detect_format(path) != "jsonl":
-        return {}
-    rows = _rows(path)
-    if not all(row.get("speaker") and "id" in row for row in rows):
-        return {}
-    return {str(row["id"]): str(row["speaker"]) for row in rows}
-
-
-def _rows(path: Path | str) -> list[dict[str, Any]]:
-    """Of JSONL that has been read as transcripts already."""
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]

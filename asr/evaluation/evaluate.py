@@ -17,7 +17,7 @@ from asr.evaluation.scoring import (
     Alignment,
     ErrorCounts,
     align_all,
-    count_alignment,
+    count_each,
     count_errors,
     distances,
     finite,
@@ -95,7 +95,7 @@ class Evaluation:
     @cached_property
     def by_utterance(self) -> list[ErrorCounts]:
         """Word errors of each."""
-        return [count_alignment(alignment) for alignment in self.alignments]
+        return count_each(self.references, self.texts)
 
     @property
     def interval_unit(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr.evaluation.scoring import align_all
+from asr.evaluation.scoring import Alignment
 
 REPLICATIONS = 10_000
 ALIKE = 0.1  # kinds of units among them, below which kinds are drawn
@@ -76,13 +76,25 @@ class PairedBootstrap:
 
 
 def paired_bootstrap(
-    errors_a: np.ndarray, errors_b: np.ndarray, lengths: np.ndarray, *, replications: int = REPLICATIONS
+    errors_a: np.ndarray,
+    errors_b: np.ndarray,
+    lengths_a: np.ndarray,
+    lengths_b: np.ndarray,
+    *,
+    replications: int = REPLICATIONS,
 ) -> PairedBootstrap:
-    """Bisani and Ney (2004), section 4: both systems on the same replications. All (N,), one value a unit."""
-    sums = resampled(errors_a, errors_b, lengths, replications=replications)
-    differences = (sums[:, 0] - sums[:, 1]) / np.maximum(sums[:, 2], 1)
+    """Bisani and Ney (2004), section 4: both systems on the same replications. All (N,), one value a unit.
+
+    Lengths are the references'. They differ where a reference with alternatives is read as fits each system best.
+    """
+
+    def difference(sums: np.ndarray) -> np.ndarray:
+        return np.asarray(sums[..., 0] / np.maximum(sums[..., 2], 1) - sums[..., 1] / np.maximum(sums[..., 3], 1))
+
+    columns = errors_a, errors_b, lengths_a, lengths_b
+    differences = difference(resampled(*columns, replications=replications))
     return PairedBootstrap(
-        float((errors_a.sum() - errors_b.sum()) / max(lengths.sum(), 1)),
+        float(difference(np.stack(columns, axis=1).sum(axis=0))),
         _middle(differences),
         float((differences > 0).mean() + (differences == 0).mean() / 2),
     )
@@ -98,16 +110,19 @@ class MatchedPairs:
     p: float  # two-tailed: how likely such a difference, or a greater, is between equal systems
 
 
-def mapsswe(references: Sequence[str], hypotheses_a: Sequence[str], hypotheses_b: Sequence[str]) -> MatchedPairs:
+def mapsswe(alignments_a: Sequence[Alignment], alignments_b: Sequence[Alignment]) -> MatchedPairs:
     """L. Gillick and S. J. Cox, "Some statistical issues in the comparison of speech recognition algorithms", 1989.
 
     Utterances fall into segments between which both systems have two words or more right, so that errors in one have
-    no part in the next; the difference of errors is averaged over the segments in which there are any.
+    no part in the next; the difference of errors is averaged over the segments in which there are any. alignments: of
+    the same utterances in the same order. One whose reference is read in two ways is one segment.
     """
     differences: list[int] = []
-    pairs = zip(align_all(references, hypotheses_a), align_all(references, hypotheses_b), strict=True)
-    for alignment_a, alignment_b in pairs:
-        differences += _segment_differences(_errors_by_place(alignment_a), _errors_by_place(alignment_b))
+    for alignment_a, alignment_b in zip(alignments_a, alignments_b, strict=True):
+        errors_a, errors_b = _errors_by_place(alignment_a), _errors_by_place(alignment_b)
+        if _reference(alignment_a) != _reference(alignment_b):
+            errors_a, errors_b = [sum(errors_a)], [sum(errors_b)]
+        differences += _segment_differences(errors_a, errors_b)
     values = np.array(differences, float)
     deviation = values.std(ddof=1) if len(values) > 1 else 0.0
     mean = float(values.mean()) if len(values) else 0.0
@@ -117,7 +132,19 @@ def mapsswe(references: Sequence[str], hypotheses_a: Sequence[str], hypotheses_b
     return MatchedPairs(len(values), mean, z, math.erfc(abs(z) / math.sqrt(2)))
 
 
-def _errors_by_place(alignment: Sequence[tuple[str | None, str | None]]) -> list[int]:
+def holm(p: Sequence[float]) -> list[float]:
+    """Each p for as many tests as these: S. Holm, "A simple sequentially rejective multiple test procedure", 1979."""
+    adjusted, least = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        least = adjusted[place] = max(least, min(1.0, (len(p) - rank) * p[place]))
+    return adjusted
+
+
+def _reference(alignment: Alignment) -> list[str]:
+    return [wanted for wanted, _ in alignment if wanted is not None]
+
+
+def _errors_by_place(alignment: Alignment) -> list[int]:
     """(2N + 1,) for N reference words: errors before, at, after ... each: insertions in the gaps, others at words."""
     places = [0]
     for wanted, found in alignment:

@@ -18,7 +18,7 @@ from asr.decoders.confidence import confidences
 from asr.decoders.settings import DecoderSettings, build_decoder
 from asr.evaluation.calibration import choose_gate, expected_calibration_error, fit, judged, right_words
 from asr.evaluation.emissions import emissions
-from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment, count_errors
+from asr.evaluation.scoring import ErrorCounts, align_all, count_alignment, count_each, count_errors
 
 if TYPE_CHECKING:
     from asr.lm.recurrent import RecurrentLM
@@ -168,7 +168,7 @@ def _tune_rescoring(
         for hypotheses in lists
     ]
     of_each = [
-        np.array([count_errors([reference], [h.text]).errors for h in hypotheses])
+        np.array([item.errors for item in count_each([reference] * len(hypotheses), [h.text for h in hypotheses])])
         for reference, hypotheses in zip(references, lists, strict=True)
     ]
 

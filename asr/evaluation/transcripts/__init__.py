@@ -2,7 +2,7 @@
 
 text      a transcript on each line; the n-th line of one file belongs to the n-th of the other
 kaldi     `id words`, a space or a tab between; so does `asr transcribe` print
-trn       `words (id)`, as sclite reads; references may have alternatives, {a / b / @}, and optional words, (uh)
+trn       `words (id)`, as sclite reads: may have alternatives, {a / b / @}, and optional words, (uh)
 stm       `file channel speaker begin end <labels> words`, sclite's segments
 ctm       `file channel begin duration word`; against an STM aligned by time
 jsonl     an object on each line: id (else audio_filepath, with offset), text; hypotheses in pred_text or text
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr.errors import DataError
-from asr.evaluation.transcripts.alternatives import best_reading, has_alternatives
+from asr.evaluation.transcripts.alternatives import best_readings, chain, has_alternatives, lattice
 from asr.evaluation.transcripts.json_rows import is_whisper, read_jsonl, read_whisper
 from asr.evaluation.transcripts.plain import is_kaldi, read_kaldi, read_plain
 from asr.evaluation.transcripts.rows import Row, lines_of, listed
@@ -87,6 +87,7 @@ ENDINGS = {
     ".vtt": "subtitles",
 }  # fmt: skip
 
+WITH_ALTERNATIVES = {"trn", "stm", "ctm"}
 WHOLE = {"whisper", "subtitles", "table"}  # that may hold one transcript, of a recording
 
 
@@ -158,8 +159,8 @@ def pair_transcripts(
     """References with their hypotheses in a text scheme, in the order of the references.
 
     They belong together by id, without regard to case, a CTM's words and an STM's segments by time, plain text line by
-    line, and of one recording each the one to the other. Of references with alternatives the reading is taken that fits
-    the hypothesis best. Raises DataError where one file has utterances that the other lacks.
+    line, and of one recording each the one to the other. Of alternatives the readings are taken that fit each other
+    best. Raises DataError where one file has utterances that the other lacks.
     """
     formats = (reference_format or detect_format(references), hypothesis_format or detect_format(hypotheses))
     write = partial(normalise, scheme=text_scheme)
@@ -171,14 +172,22 @@ def pair_transcripts(
         ]
     else:
         pairs = _paired(references, hypotheses, formats)
-    if formats[0] in ("trn", "stm"):
-        pairs = [
-            pair._replace(reference=best_reading(pair.reference, pair.hypothesis, write))
-            if has_alternatives(pair.reference)
-            else pair
-            for pair in pairs
-        ]
-    return [pair._replace(reference=write(pair.reference), hypothesis=write(pair.hypothesis)) for pair in pairs]
+    return [
+        pair._replace(reference=reference, hypothesis=hypothesis)
+        for pair in pairs
+        for reference, hypothesis in [_readings((pair.reference, pair.hypothesis), formats, write)]
+    ]
+
+
+def _readings(texts: tuple[str, str], formats: tuple[str, str], write: Callable[[str], str]) -> tuple[str, str]:
+    """The reference and the hypothesis as they are compared."""
+    several = [
+        format in WITH_ALTERNATIVES and has_alternatives(text) for text, format in zip(texts, formats, strict=True)
+    ]
+    if not any(several):
+        return write(texts[0]), write(texts[1])
+    wanted, found = ((lattice if so else chain)(text, write) for text, so in zip(texts, several, strict=True))
+    return best_readings(wanted, found)
 
 
 def _paired(references: Path | str, hypotheses: Path | str, formats: tuple[str, str]) -> list[Pair]:

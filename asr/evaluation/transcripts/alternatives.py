@@ -1,104 +1,152 @@
-"""References that may be read in several ways, and the reading that fits a hypothesis best.
+"""Transcripts that may be read in several ways, and the readings of a reference and a hypothesis that fit best.
 
-`{ a b / c / @ }` is one of its alternatives, @ being no word; `(uh)` is a word or none. As NIST's formats have them.
+`{ a b / c / @ }` is one of its alternatives, and an alternative may have alternatives; `@` is no word; `(uh)` is a word
+or none. What follows a semicolon is a tag and no part of the word, `word;tag;tag`, unless a backslash stands before it.
+As NIST's formats have them: https://github.com/usnistgov/SCTK/blob/master/doc/infmts.htm
 """
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from asr.errors import DataError
 
-PART = re.compile(r"\{|\}|/|\([^()\s]+\)|[^\s{}]+")
+OUTSIDE = re.compile(r"[{}]|[^\s{}]+")
+WITHIN = re.compile(r"[{}/]|(?:\\.|[^\s{}/])+")  # where a slash parts alternatives, unless a backslash stands before it
+TAGS = re.compile(r"(?<!\\);(?:\\.|[^\s{}/])*")
 NONE = "@"
+ERROR = 1 << 20  # costs; the fewest errors come first, whatever the others
+SUBSTITUTION = ERROR + 1  # of the readings with as many errors that with the most hits
+LEFT_OUT = 2  # an optional word: rather another is found in its place, as sclite has it
 
 
-class Arc(NamedTuple):
-    """A word from one place of a reference to a later one; an empty one is no word."""
-
-    start: int
-    word: str
+def without_tags(text: str) -> str:
+    return TAGS.sub("", text).replace("\\;", ";").strip()
 
 
 def has_alternatives(text: str) -> bool:
-    return "{" in text or bool(re.search(r"(?:^|\s)\([^()\s]+\)(?:\s|$)", text))
+    return "{" in text or bool(re.search(r"(?:^|\s)(?:\([^()\s]+\)|@)(?:\s|$)", text))
 
 
+class Arc(NamedTuple):
+    """A word between two places of a transcript; an empty one is no word."""
+
+    start: int
+    word: str
+    cost: int = 0
+
+
+Lattice: TypeAlias = list[list[Arc]]
+"""The arcs into each place, which come from earlier ones. The first place has none, and the last is the end."""
 Read: TypeAlias = "tuple[str, Read] | None"
 """The words read so far, the last one first."""
-Row: TypeAlias = list[tuple[int, Read]]
-"""For each number of words of the hypothesis: the fewest errors, and the words of the reference on the way."""
 
 
-def best_reading(text: str, hypothesis: str, write: Callable[[str], str] = str) -> str:
-    """The reading of a reference that takes the fewest errors to get from a hypothesis, both as `write` writes them.
+class Way(NamedTuple):
+    """How a place of the reference and one of the hypothesis are reached."""
 
-    Exact, by the edit distance between a lattice of words and a string. Raises DataError for braces that do not match.
+    cost: int
+    reference: Read
+    hypothesis: Read
+
+
+def best_readings(wanted: Lattice, found: Lattice) -> tuple[str, str]:
+    """The reading of a reference and that of a hypothesis with the fewest errors between them.
+
+    Exact, by the edit distance between two lattices of words.
     """
-    arcs, last = _lattice(text, write)
-    found = write(hypothesis).split()
-    rows: list[Row] = [[(j, None) for j in range(len(found) + 1)]]
-    for place in range(1, last + 1):
-        ways = [_step(rows[arc.start], arc.word, found) for arc in arcs[place]]
-        rows.append([min(column, key=lambda way: way[0]) for column in zip(*ways, strict=True)])
-    words, read = [], rows[last][-1][1]
+    before = Way(0, None, None)
+    ways: list[list[Way]] = []
+    for i, into in enumerate(wanted):
+        row: list[Way] = []
+        for j, others in enumerate(found):
+            row.append(min(_ways(ways, row, into, others), key=lambda way: way.cost) if i or j else before)
+        ways.append(row)
+    best = ways[-1][-1]
+    return _words(best.reference), _words(best.hypothesis)
+
+
+def _ways(ways: list[list[Way]], row: list[Way], into: list[Arc], others: list[Arc]) -> Iterator[Way]:
+    """All last steps to a place of each: a word of both, of the reference alone, of the hypothesis alone."""
+    place = len(row)
+    for arc in into:
+        for other in others:
+            if arc.word and other.word:
+                way = ways[arc.start][other.start]
+                cost = way.cost + (0 if arc.word == other.word else SUBSTITUTION)
+                yield Way(cost, (arc.word, way.reference), (other.word, way.hypothesis))
+    for arc in into:
+        way = ways[arc.start][place]
+        if arc.word:
+            yield Way(way.cost + ERROR, (arc.word, way.reference), way.hypothesis)
+        else:
+            yield way._replace(cost=way.cost + arc.cost)
+    for other in others:
+        way = row[other.start]
+        if other.word:
+            yield Way(way.cost + ERROR, way.reference, (other.word, way.hypothesis))
+        else:
+            yield way._replace(cost=way.cost + other.cost)
+
+
+def _words(read: Read) -> str:
+    words = []
     while read:
         word, read = read
         words.append(word)
     return " ".join(reversed(words))
 
 
-def _step(before: Row, word: str, found: list[str]) -> Row:
-    """One arc further."""
-    if not word:
-        return before
-    row: Row = []
-    for j, (errors, read) in enumerate(before):
-        ways: Row = [(errors + 1, (word, read))]  # deleted
-        if j:
-            errors, read = before[j - 1]
-            ways.append((errors + (word != found[j - 1]), (word, read)))
-            ways.append((row[j - 1][0] + 1, row[j - 1][1]))  # inserted
-        row.append(min(ways, key=lambda way: way[0]))
-    return row
+def chain(text: str, write: Callable[[str], str] = str) -> Lattice:
+    """The one reading of a text in which braces and parentheses mean nothing."""
+    return [[], *([Arc(i, word)] for i, word in enumerate(write(text).split()))]
 
 
-def _lattice(text: str, write: Callable[[str], str]) -> tuple[dict[int, list[Arc]], int]:
-    """The arcs into each place, each from an earlier one, and the last place."""
-    arcs: dict[int, list[Arc]] = {}
-    place = 0
-    for options in _options(text):
-        chains = [[word for part in option for word in write(part).split()] or [""] for option in options]
-        # Alternatives meet in a place after all those within them.
-        free, meeting = place + 1, place + 1 + sum(len(chain) - 1 for chain in chains)
-        for chain in chains:
-            places = [place, *range(free, free + len(chain) - 1), meeting]
-            free += len(chain) - 1
-            for (start, end), word in zip(pairwise(places), chain, strict=True):
-                arcs.setdefault(end, []).append(Arc(start, word))
-        place = meeting
-    return arcs, place
-
-
-def _options(text: str) -> Iterator[list[list[str]]]:
-    """For each part of a reference the ways to read it, each a list of words."""
-    options: list[list[str]] | None = None
-    for part in PART.findall(text):
-        if part == "{":
-            if options is not None:
-                raise DataError(f"{text!r}: alternatives within alternatives")
-            options = [[]]
-        elif part == "}":
-            if options is None:
-                raise DataError(f"{text!r}: found a }} without its {{")
-            yield options
-            options = None
-        elif options is None:
-            yield [[part[1:-1]], []] if part[0] == "(" and part[-1] == ")" and len(part) > 2 else [[part]]
-        elif part == "/":
-            options.append([])
-        elif part != NONE:
-            options[-1].append(part)
-    if options is not None:
+def lattice(text: str, write: Callable[[str], str] = str) -> Lattice:
+    """All readings, with words as `write` writes them. Raises DataError for braces that do not match."""
+    arcs: Lattice = [[]]
+    parts = _Parts(text)
+    _sequence(parts, 0, arcs, write)
+    if parts.depth:
         raise DataError(f"{text!r}: found a {{ without its }}")
+    return arcs
+
+
+class _Parts:
+    """The words and signs of a text one by one. A slash is a sign within braces alone: elsewhere words may have it."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at, self.depth = text, 0, 0
+
+    def next(self) -> str:
+        """The next one; "" at the end. Raises DataError for a } without its {."""
+        match = (WITHIN if self.depth else OUTSIDE).search(self.text, self.at)
+        if match is None:
+            return ""
+        self.at = match.end()
+        self.depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if self.depth < 0:
+            raise DataError(f"{self.text!r}: found a }} without its {{")
+        return match[0]
+
+
+def _sequence(parts: _Parts, place: int, arcs: Lattice, write: Callable[[str], str]) -> tuple[int, str]:
+    """Add the words up to the end of an alternative; the place where it ends, and the sign behind it."""
+    while (part := parts.next()) not in ("", "}", "/"):
+        if part == "{":
+            ends, sign = [], "/"
+            while sign == "/":
+                end, sign = _sequence(parts, place, arcs, write)
+                ends.append(end)
+            arcs.append([Arc(end, "") for end in dict.fromkeys(ends)])
+            place = len(arcs) - 1
+        elif part != NONE:
+            optional = part[0] == "(" and part[-1] == ")" and len(part) > 2
+            start = place
+            for word in write(part[1:-1] if optional else part.replace("\\/", "/")).split():
+                arcs.append([Arc(place, word)])
+                place = len(arcs) - 1
+            if optional:
+                arcs.append([Arc(place, ""), Arc(start, "", LEFT_OUT)])
+                place = len(arcs) - 1
+    return place, part

@@ -45,6 +45,12 @@ def _row(number: int, row: object, hypotheses: bool) -> Row:
     )  # fmt: skip
 
 
+def has_both(path: Path) -> bool:
+    """Whether each row of a file that has been read as JSONL holds a reference beside its hypothesis."""
+    rows = [json.loads(line) for line in lines_of(path) if line.strip()]
+    return all("text" in row and "pred_text" in row for row in rows)
+
+
 def read_whisper(path: Path, hypotheses: bool) -> Iterator[Row]:
     """The text of a recording, whose id is the file's name without its ending. Raises DataError."""
     values = whole_object(path)

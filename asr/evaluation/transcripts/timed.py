@@ -3,21 +3,30 @@
     STM: file channel speaker begin end [<labels>] words
     CTM: file channel begin duration word [confidence]
 
+In a CTM the words <ALT_BEGIN>, <ALT> and <ALT_END>, with * for both times, stand around and between alternatives.
 https://github.com/usnistgov/SCTK/blob/master/doc/infmts.htm
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from asr.errors import DataError
+from asr.evaluation.transcripts.alternatives import without_tags
 from asr.evaluation.transcripts.rows import Row, lines_of, listed
 from asr.evaluation.transcripts.trn import is_comment
 
-IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
+IGNORED = "IGNORETIMESEGMENTINSCORING"  # with or without _ between the words
 STM = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(\d+\.?\d*|\.\d+)\s+(\d+\.?\d*|\.\d+)(?:\s+(<[^>]*>))?(?:\s+(.*?))?\s*")
-CTM = re.compile(r"(\S+)\s+(\S+)\s+(\d+\.?\d*|\.\d+)\s+(\d+\.?\d*|\.\d+)\s+(\S+)(?:\s+\S+)*\s*")
+CTM = re.compile(
+    r"(?P<file>\S+)\s+(?P<channel>\S+)\s+"
+    r"(?:(?P<begin>\d+\.?\d*|\.\d+)\s+(?P<duration>\d+\.?\d*|\.\d+)\s+(?P<word>\S+)"
+    r"|\*\s+\*\s+(?P<sign><ALT_BEGIN>|<ALT>|<ALT_END>))(?:\s+\S+)*\s*"
+)
+SIGNS = {"<ALT_BEGIN>": "{", "<ALT>": "/", "<ALT_END>": "}"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,16 @@ class Segment:
     def id(self) -> str:
         return f"{self.file}-{self.channel}-{self.begin:.2f}"
 
+    @property
+    def is_ignored(self) -> bool:
+        """Whether it does not count, nor what is found in it."""
+        return self.text.upper().replace("_", "") == IGNORED
+
 
 @dataclass(frozen=True)
 class TimedWord:
+    """A word, or alternatives."""
+
     file: str
     channel: str
     middle: float  # seconds
@@ -49,7 +65,7 @@ def read_segments(path: Path) -> list[Segment]:
     rows = [(number, _matched(STM, line)) for number, line in enumerate(lines_of(path), 1) if not is_comment(line)]
     _refuse(path, rows, "file channel speaker begin end words")
     return [
-        Segment(file, channel, speaker, float(begin), float(end), text or "")
+        Segment(file, channel, speaker, float(begin), float(end), without_tags(text or ""))
         for _, (file, channel, speaker, begin, end, _, text) in rows
     ]
 
@@ -58,10 +74,22 @@ def read_words(path: Path) -> list[TimedWord]:
     """A CTM's words in order of time. Raises DataError."""
     rows = [(number, _matched(CTM, line)) for number, line in enumerate(lines_of(path), 1) if not is_comment(line)]
     _refuse(path, rows, "file channel begin duration word")
-    words = [
-        TimedWord(file, channel, float(begin) + float(duration) / 2, word)
-        for _, (file, channel, begin, duration, word) in rows
-    ]
+    words: list[TimedWord] = []
+    parts: list[str] = []  # of alternatives that have begun
+    middle = -1.0  # of the last of their words
+    for number, (file, channel, begin, duration, word, sign) in rows:
+        if (sign == "<ALT_BEGIN>") != (not parts) and sign:
+            raise DataError(f"{path}:{number}: found {sign} where none of that kind can be")
+        if word:
+            middle = max(middle, float(begin) + float(duration) / 2)
+        parts.append(SIGNS[sign] if sign else without_tags(word))
+        if sign == "<ALT_END>" or parts[0] != "{":
+            if middle < 0:
+                raise DataError(f"{path}:{number}: alternatives without a word, so that nothing tells their time")
+            words.append(TimedWord(file, channel, middle, " ".join(filter(None, parts))))
+            parts, middle = [], -1.0
+    if parts:
+        raise DataError(f"{path}: found <ALT_BEGIN> without its <ALT_END>")
     return sorted(words, key=lambda word: (word.file, word.channel, word.middle))
 
 
@@ -78,7 +106,7 @@ def _refuse(path: Path, rows: Sequence[tuple[int, tuple[str, ...]]], form: str) 
 def read_stm(path: Path, hypotheses: bool) -> Iterator[Row]:
     """Its segments, without those to be ignored."""
     for number, segment in enumerate(read_segments(path), start=1):
-        if segment.text != IGNORED:
+        if not segment.is_ignored:
             yield Row(number, segment.id, segment.text, segment.speaker, segment.end - segment.begin)
 
 
@@ -93,7 +121,8 @@ def read_ctm(path: Path, hypotheses: bool) -> Iterator[Row]:
 
 
 def words_of_segments(segments: Sequence[Segment], words: Sequence[TimedWord]) -> list[tuple[Segment, str]]:
-    """Each segment that counts with the words whose middle lies in it, or that lie nearest to it where none has them.
+    """Each segment that counts, with its words: of the segments of a recording's channel the first that ends after the
+    middle of a word has it, else the last, as in sclite.
 
     Words within a segment to be ignored are left out. Names are compared without case. Raises DataError for words of a
     recording that has no segments.
@@ -101,23 +130,23 @@ def words_of_segments(segments: Sequence[Segment], words: Sequence[TimedWord]) -
     places: dict[tuple[str, str], list[int]] = {}
     for i, segment in enumerate(segments):
         places.setdefault(_where(segment), []).append(i)
-    found: list[list[str]] = [[] for _ in segments]
     strange = sorted({f"{word.file} {word.channel}" for word in words if _where(word) not in places})
     if strange:
         raise DataError(f"the hypotheses have words of recordings (and channels) without references: {listed(strange)}")
+    # Segments may overlap: the first that ends later is found among the latest ends so far, which only grow.
+    ends = {where: list(accumulate((segments[i].end for i in found), max)) for where, found in places.items()}
+    texts: list[list[str]] = [[] for _ in segments]
     for word in words:
-        found[min(places[_where(word)], key=_distance(segments, word.middle))].append(word.text)
+        where = _where(word)
+        place = min(bisect_right(ends[where], word.middle), len(places[where]) - 1)
+        texts[places[where][place]].append(word.text)
     return [
-        (segment, " ".join(texts)) for segment, texts in zip(segments, found, strict=True) if segment.text != IGNORED
+        (segment, " ".join(found)) for segment, found in zip(segments, texts, strict=True) if not segment.is_ignored
     ]
 
 
 def _where(item: Segment | TimedWord) -> tuple[str, str]:
     return item.file.lower(), item.channel.lower()
-
-
-def _distance(segments: Sequence[Segment], middle: float) -> Callable[[int], float]:
-    return lambda i: max(segments[i].begin - middle, middle - segments[i].end, 0.0)
 
 
 def is_stm(lines: list[str]) -> bool:

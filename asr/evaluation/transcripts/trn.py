@@ -1,5 +1,4 @@
-"""sclite's TRN: `words (id)`; in references {a / b / @} are alternatives, @ none, and (uh) a word that may be missing.
-
+"""sclite's TRN: `words (id)`; {a / b / @} are alternatives, @ none, and (uh) a word that may be missing.
 https://github.com/usnistgov/SCTK/blob/master/doc/infmts.htm
 """
 
@@ -8,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asr.errors import DataError
+from asr.evaluation.transcripts.alternatives import without_tags
 from asr.evaluation.transcripts.rows import Row, lines_of, listed
 
 TRN = re.compile(r"(?P<words>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
-ALTERNATIVES = re.compile(r"\{\s.*?\s/\s.*?\s\}")
 
 
 def read_trn(path: Path, hypotheses: bool) -> Iterator[Row]:
-    """Raises DataError for lines of another shape, and for alternatives in hypotheses."""
+    """Without tags. Raises DataError for lines of another shape."""
     wrong = []
     for number, line in enumerate(lines_of(path), start=1):
         match = TRN.fullmatch(line)
@@ -23,10 +22,8 @@ def read_trn(path: Path, hypotheses: bool) -> Iterator[Row]:
             continue
         if match is None:
             wrong.append(f"line {number}: {line.strip()!r}")
-        elif hypotheses and ALTERNATIVES.search(match["words"]):
-            wrong.append(f"line {number}: {line.strip()!r}, alternatives in a hypothesis")
         else:
-            yield Row(number, match["id"], match["words"].strip())
+            yield Row(number, match["id"], without_tags(match["words"]))
     if wrong:
         raise DataError(f"{path}: wanted `words (id)` on each line, found {listed(wrong)}")
 
