@@ -1,8 +1,8 @@
 """Scores on NIST's own test data, and beside other scorers on random pairs.
 
-The figures wanted are those that the tests of sclite and sc_stats expect (src/sclite/testdata/base*), with case folded for
-each language, as those tests have it. `tests.ref` is scored with the option -D of sclite, where optional words are correct
-if they are not said; here they are then neither errors nor words, so that there are as many errors of fewer words.
+The figures wanted are those that the tests of sclite and sc_stats expect (src/sclite/testdata/base*), with case folded
+for each language, as those tests have it. `tests.ref` is scored with the option -D of sclite, where optional words are
+correct if they are not said; here they are then neither errors nor words, so that the same errors are of fewer words.
 """
 
 import re

@@ -100,7 +100,7 @@ def test_none_tidies_white_space_alone() -> None:
 def test_normalising_twice_changes_nothing() -> None:
     rng = random.Random(1)
     some = "ab'’é &-.\u0301\u200bßı"
-    for scheme in SCHEMES:
+    for scheme in SCHEMES.keys() - {"whisper"}:  # which makes '.' of ".'.", and nothing of '.'
         symbols = some if scheme == "english" else some + 'Li\u0307İŀ·"״ל՞աΣς'
         for _ in range(2000):
             text = "".join(rng.choices(symbols, k=rng.randint(0, 14)))
@@ -110,7 +110,7 @@ def test_normalising_twice_changes_nothing() -> None:
 
 
 def test_unknown_scheme() -> None:
-    with pytest.raises(ConfigError, match="found 'latin', wanted one of none, case, basic, turkish, english"):
+    with pytest.raises(ConfigError, match="found 'latin', wanted one of none, case, basic, turkish, english, whisper"):
         normalise("a", "latin")
 
 
@@ -233,9 +233,11 @@ def test_the_scheme_that_texts_are_in(texts: list[str], scheme: str) -> None:
 
 
 def test_words_that_a_scheme_cannot_write_stop_nothing() -> None:
-    assert normalise_what_can_be("In 1990 we paid $20, Zoë.", "english") == "IN 1990 WE PAID 20 ZOE"
+    assert (
+        normalise_what_can_be("In 1990 we paid $20, Zoë.", "english") == "IN NINETEEN NINETY WE PAID TWENTY DOLLARS ZOE"
+    )
     assert normalise_what_can_be("— well-known", "english") == "WELL KNOWN"
-    assert normalise_what_can_be("100 % sicher", "english") == "100 SICHER"
+    assert normalise_what_can_be("100 % sicher", "english") == "ONE HUNDRED PERCENT SICHER"
 
 
 def test_a_model_knows_how_its_texts_were_written(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from asr.evaluation.significance import MatchedPairs, PairedBootstrap, grouped, 
 from asr.evaluation.transcripts import detect_format, pair_transcripts, read_transcripts
 from asr.evaluation.transcripts.json_rows import has_both
 from asr.evaluation.writing import hint
-from asr.text.normalise import normalise
+from asr.text.normalise import normalise_what_can_be
 
 SIGNIFICANT = 0.05
 FEWEST_UNITS = 5  # of the bootstrap, below which its interval means nothing
@@ -169,7 +169,7 @@ def _check_same(first: Path | str, file: Path | str, text_scheme: str) -> None:
     others = read_transcripts(file)
     for name, text in read_transcripts(first).items():
         other = others.get(name, text)
-        if normalise(other, text_scheme) != normalise(text, text_scheme):
+        if normalise_what_can_be(other, text_scheme) != normalise_what_can_be(text, text_scheme):
             raise DataError(
                 f"{name}: the references differ: {text!r} in {first}, {other!r} in {file}. Systems are compared on the "
                 "same references: score all with one set, or name it with --references"

@@ -8,8 +8,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Any
 
 from asr.errors import ConfigError, TextError
+from asr.text.numbers import spell_out
 
 APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u02b9\u2032\uff07\u0060\u00b4\u05f3", "'"))
 """What is typed for an apostrophe: curly quotes, modifier letters, primes, the grave and acute accents, geresh."""
@@ -94,6 +96,21 @@ def _english(text: str) -> str:
     return _words("".join(c if c == "'" or "A" <= c <= "Z" else " " for c in plain))
 
 
+def _whisper(text: str) -> str:
+    return " ".join(_whisper_normaliser()(text).split())
+
+
+@cache
+def _whisper_normaliser() -> Any:
+    try:
+        from whisper_normalizer.english import EnglishTextNormalizer
+    except ImportError as error:
+        raise ConfigError(
+            "the text scheme whisper needs the package whisper-normalizer: pip install 'asr[whisper-normalizer]'"
+        ) from error
+    return EnglishTextNormalizer()
+
+
 def _is_english(c: str) -> bool:
     return "A" <= c <= "Z" or c.isspace() or (unicodedata.category(c)[0] == "P" and c not in SPOKEN)
 
@@ -118,11 +135,14 @@ SCHEMES: dict[str, Callable[[str], str]] = {
     # English as A-Z, apostrophe, space: upper case, accents taken off, "&" is AND, punctuation and hyphens are spaces,
     # quotation marks go. Digits, other signs and scripts raise TextError: nobody knows how they were read aloud.
     "english": _english,
+    # To compare English texts as whisper's authors do, by their code: lower case, numbers in digits, contractions and
+    # abbreviations in full, American spelling, without fillers (uh, um) and what stands in brackets. Never fails.
+    "whisper": _whisper,
 }
 
 
 def normalise(text: str, scheme: str) -> str:
-    """The text in the form of a scheme of `SCHEMES`; doing it twice changes nothing more.
+    """The text in the form of a scheme of `SCHEMES`; doing it twice changes nothing more, but for whisper's.
 
     Raises TextError for symbols that the scheme cannot write, ConfigError for an unknown scheme.
     """
@@ -132,14 +152,16 @@ def normalise(text: str, scheme: str) -> str:
 
 
 def normalise_what_can_be(text: str, scheme: str) -> str:
-    """The same, but words that the scheme cannot write are brought into `basic`: for texts that others have written.
+    """The same for texts that others have written, in `english` with numbers as they may have been read.
 
-    In scores such a word is one that no model in that scheme can find, which is what it is.
+    Words that the scheme cannot write are brought into `basic`. In scores such a word is one that no model in that
+    scheme can find, which is what it is.
     """
     try:
         return normalise(text, scheme)
     except TextError:
-        return " ".join(filter(None, (_word_that_can_be(word, scheme) for word in text.split())))
+        words = (spell_out(text) if scheme == "english" else text).split()
+        return " ".join(filter(None, (_word_that_can_be(word, scheme) for word in words)))
 
 
 def _word_that_can_be(word: str, scheme: str) -> str:

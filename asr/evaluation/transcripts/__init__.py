@@ -36,7 +36,7 @@ from asr.evaluation.transcripts.timed import (
     words_of_segments,
 )
 from asr.evaluation.transcripts.trn import is_comment, is_trn, read_trn
-from asr.text.normalise import normalise
+from asr.text.normalise import normalise_what_can_be
 
 
 class Pair(NamedTuple):
@@ -163,7 +163,7 @@ def pair_transcripts(
     best. Raises DataError where one file has utterances that the other lacks.
     """
     formats = (reference_format or detect_format(references), hypothesis_format or detect_format(hypotheses))
-    write = partial(normalise, scheme=text_scheme)
+    write = partial(normalise_what_can_be, scheme=text_scheme)
     if formats == ("stm", "ctm"):
         segments = words_of_segments(read_segments(Path(references)), read_words(Path(hypotheses)))
         pairs = [
