@@ -65,7 +65,7 @@ def damaged(folder: Path, waveform: np.ndarray, rate: int, seed: int = 0, count:
         sources[path.name.removeprefix("whole.")] = path.read_bytes()
         path.unlink()
     cases = [(kind, ending) for kind in KINDS for ending in sources] + [(kind, "wav") for kind in WITHOUT_SOURCE]
-    paths = []
+    paths: list[Path] = []
     for kind, ending in cases if count is None else rng.sample(cases, count):
         data = bytearray(sources[ending])
         made = (KINDS | WITHOUT_SOURCE)[kind](rng, data, waveform, rate)

@@ -312,6 +312,23 @@ def test_a_players_tag_before_any_format(tmp_path: Path, form: str, coding: str)
     np.testing.assert_array_equal(tagged, waveform)
 
 
+@pytest.mark.parametrize(("form", "coding"), [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")])
+def test_a_download_with_its_http_header(tmp_path: Path, form: str, coding: str) -> None:
+    path = write(tmp_path / "a.dat", format=form, subtype=coding)
+    waveform, _ = read(path)
+    header = b"HTTP/1.1 200 OK\r\n\r\n"
+    found, notices = read(changed(path, lambda data: header + data))
+    np.testing.assert_array_equal(found, waveform)
+    assert [str(notice) for notice in notices] == [f"its first {len(header)} bytes are no sound"]
+
+
+@needs_av
+def test_flac_within_matroska_is_left_to_ffmpeg(tmp_path: Path) -> None:
+    waveform, notices = read(mux(tmp_path / "a.mkv", [("flac", chirp(), 0.0)]))
+    assert not notices
+    assert_same(waveform, chirp())
+
+
 def test_what_is_behind_a_sphere_file_is_no_sound(tmp_path: Path) -> None:
     path = write(tmp_path / "a.sph", format="NIST", subtype="PCM_16")
     tagged, notices = read(changed(path, lambda data: data + b"TAG" + bytes(125)))
@@ -357,7 +374,7 @@ def test_ogg_goes_on_after_damage(tmp_path: Path, ending: str, coding: str, miss
         load_audio(bad)
 
 
-def page(data: bytes, number: int) -> int:
+def page(data: bytes | bytearray, number: int) -> int:
     """Where an Ogg page begins."""
     place = -1
     for _ in range(number + 1):

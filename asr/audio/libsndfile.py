@@ -26,6 +26,8 @@ UNIT = 0.01  # seconds of the smallest stretch that may be lost
 NEAR = 50  # such stretches after damage that are tried one by one
 GROWTH = 1.5  # of the steps after that
 FLAC = b"fLaC\0\0\0\x22"  # its mark, and the header of the first block
+MATROSKA = b"\x1a\x45\xdf\xa3"
+NEAR_BEGINNING = 1 << 16  # bytes among which a file may begin that has something else before it
 
 # libsndfile's log of a header whose chunk of samples is larger than the file.
 TOO_SHORT = re.compile(r"^ *(?:data|SSND|BODY|riff|Riff size|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -145,7 +147,12 @@ class LibsndfileReader:
         head = read_at(file, 0, 4)
         if head == b"OggS":
             return self._ogg(file, track)
-        segments = self._without_tracks(file)
+        try:
+            segments = self._without_tracks(file)
+        except NotReadable:
+            segments = self._behind_others(file)
+            if not segments:
+                raise
         choose_track(self.name, [_OnlyTrack()], track)
         return segments
 
@@ -166,6 +173,19 @@ class LibsndfileReader:
             stop = self._sphere(file, sound) if sound.format == "NIST" else None
             self._check(sound)
         return [replace(self._whole(file, pieces), stop=stop)]
+
+    def _behind_others(self, file: BinaryIO) -> list[Segment]:
+        """A FLAC or Ogg file after bytes of something else, as downloads with their HTTP header are; else nothing."""
+        head = read_at(file, 0, NEAR_BEGINNING)
+        if head.startswith(MATROSKA) or head[4:8] == b"ftyp":
+            return []  # they have FLAC's header within their own
+        places = [place for mark in (FLAC, b"OggS\0\2") if (place := head.find(mark)) > 0]
+        if not places:
+            return []
+        start = min(places)
+        segments = self._flac(file) if head.startswith(FLAC, start) else self._ogg(file, None)
+        self.notices.append(Notice(f"its first {start} bytes are no sound"))
+        return segments
 
     def _au(self, file: BinaryIO) -> list[Piece] | None:
         """An AU file whose header says another length than it has, with one that says "until the end"."""
@@ -198,7 +218,8 @@ class LibsndfileReader:
         """FLAC files that were joined, one after the other."""
         places = list(find_all(file, FLAC))
         if len(places) < 2:
-            return [self._whole(file)]
+            start = places[0] if places else 0
+            return [self._whole(file, [(start, size_of(file))] if start else None)]
         found: list[Segment] = []
         for start, stop in zip(places, [*places[1:], size_of(file)], strict=True):
             before = found[-1] if found else None
@@ -287,6 +308,8 @@ class LibsndfileReader:
         match = SPHERE_LENGTH.search(read_at(file, sound_start(file), 1024))
         if not match:
             return None
+        claimed: float
+        there: float
         claimed, there = int(match[1]) / sound.samplerate, sound.frames / sound.samplerate
         if claimed > there:
             self.notices.append(shortened(claimed, there))
