@@ -97,6 +97,15 @@ def test_none_tidies_white_space_alone() -> None:
     assert normalise(" It's\t7,  &\u3000so. ", "none") == "It's 7, & so."
 
 
+def test_ascii_is_written_as_all_other_text_is() -> None:
+    """The short way of `basic` for ASCII gives what the long one does, which a letter at the end asks for."""
+    rng = random.Random(3)
+    ascii_symbols = [chr(i) for i in range(128)]
+    for _ in range(3000):
+        text = "".join(rng.choices(ascii_symbols, k=rng.randint(0, 12)) + rng.choices("ab '`-.", k=rng.randint(0, 12)))
+        assert normalise(text, "basic") == normalise(f"{text} é", "basic").removesuffix("É").strip()
+
+
 def test_normalising_twice_changes_nothing() -> None:
     rng = random.Random(1)
     some = "ab'’é &-.\u0301\u200bßı"

@@ -40,6 +40,8 @@ def _none(text: str) -> str:
 
 
 def _basic(text: str) -> str:
+    if text.isascii():  # the same in a tenth of the time
+        return _words(re.sub("[^A-Z0-9']", " ", text.translate(APOSTROPHES).upper()))
     text = "".join(c for c in text.translate(APOSTROPHES) if unicodedata.category(c) != "Cf")
     text = capitals(text.translate(INNER))
     inner = {match.start() for match in GERSHAYIM.finditer(text)}
@@ -117,6 +119,8 @@ def _is_english(c: str) -> bool:
 
 def _words(text: str) -> str:
     """Single spaces; apostrophes that belong to a word (IT'S, 'TIS, BOYS'), not those used as quotation marks."""
+    if "'" not in text:
+        return " ".join(text.split())
     while (plain := re.sub(r"(?<!\w)'(\w[^']*(?:\w'\w[^']*)*)'(?!\w)", r" \1 ", text)) != text:
         text = plain  # quotations within quotations
     return " ".join(word for word in text.split() if word.strip("'"))
