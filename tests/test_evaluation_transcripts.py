@@ -316,6 +316,11 @@ def test_both_sides_may_have_alternatives(tmp_path: Path) -> None:
     assert pair_transcripts(left, right)[0][1:3] == found
 
 
+def test_trn_ids_name_speakers(tmp_path: Path) -> None:
+    trn = write(tmp_path, "ref.trn", "a (1089-134686_0)\nb (ann_1)\nc (4t0c0201)\nd (-x)\n")
+    assert [pair.speaker for pair in pair_transcripts(trn, trn)] == ["1089", "ann", None, None]
+
+
 def test_tags_are_no_part_of_words(tmp_path: Path) -> None:
     text = "a aa\\;a b\\;b\\;b;hyp\\;tag1;hyptag2 b;reftag c;;tag { d;t/e;t2} came; (u1)\n"
     trn = write(tmp_path, "ref.trn", text)

@@ -1,4 +1,6 @@
 """sclite's TRN: `words (id)`; {a / b / @} are alternatives, @ none, and (uh) a word that may be missing.
+
+A speaker's name goes before the first hyphen of an id, else before the first underscore, as in sclite's `-i spu_id`.
 https://github.com/usnistgov/SCTK/blob/master/doc/infmts.htm
 """
 
@@ -14,7 +16,7 @@ TRN = re.compile(r"(?P<words>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 
 
 def read_trn(path: Path, hypotheses: bool) -> Iterator[Row]:
-    """Without tags. Raises DataError for lines of another shape."""
+    """Without tags; with speakers, where ids name them. Raises DataError for lines of another shape."""
     wrong = []
     for number, line in enumerate(lines_of(path), start=1):
         match = TRN.fullmatch(line)
@@ -23,7 +25,8 @@ def read_trn(path: Path, hypotheses: bool) -> Iterator[Row]:
         if match is None:
             wrong.append(f"line {number}: {line.strip()!r}")
         else:
-            yield Row(number, match["id"], without_tags(match["words"]))
+            speaker, separator, _ = match["id"].partition("-" if "-" in match["id"] else "_")
+            yield Row(number, match["id"], without_tags(match["words"]), speaker if speaker and separator else None)
     if wrong:
         raise DataError(f"{path}: wanted `words (id)` on each line, found {listed(wrong)}")
 
