@@ -100,13 +100,6 @@ def test_a_browser_finds_the_sound_whatever_its_name(
     assert not found.query and found.fragment == ("t=2.5,4" if offset else "")
 
 
-def test_sound_can_be_within_the_page(result: Evaluation, tmp_path: Path) -> None:
-    for row in result.utterances:
-        Path(row.audio_filepath).write_bytes(b"RIFF")
-    page = html_report(result, "t", tmp_path, embed_audio=True)
-    assert page.count("data:audio/*;base64,UklGRg==") == 4
-
-
 def test_another_systems_transcripts_have_the_same_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("u1", "THE CAT SAT", "THE CAT SAT", "X"), ("u2", "A DOG", "A <FOG> IS", "Y"), ("u3", "YES", "", "Y")]
     lines = [
@@ -124,10 +117,10 @@ def test_another_systems_transcripts_have_the_same_report(tmp_path: Path, capsys
     figures = json.loads(Path(out[0]).read_text(encoding="utf-8"))
     assert figures["reference_format"] == "jsonl" and figures["intervals"]["wer"] == [0.0, 1.0]
     page = Path(out[1]).read_text(encoding="utf-8")
-    assert "<audio" not in page and "&lt;FOG&gt;" in page and "<th>speaker" in page and ">confidence" not in page
+    assert "<audio" not in page and "&lt;FOG&gt;" in page and ">speaker</button>" in page and ">confidence" not in page
     (tmp_path / "r.txt").write_text("A B\n", encoding="utf-8")
     assert main(["score", str(tmp_path / "r.txt"), str(tmp_path / "r.txt"), "--html", out[1]]) == 0
-    assert "<th>speaker" not in Path(out[1]).read_text(encoding="utf-8")
+    assert ">speaker</button>" not in Path(out[1]).read_text(encoding="utf-8")
 
 
 def test_character_errors_are_the_same_in_both_ways(result: Evaluation) -> None:

@@ -1,22 +1,25 @@
-"""An evaluation as one HTML file, which needs no network: figures, tables, and every utterance aligned and audible."""
+"""An evaluation as one HTML file, which needs no network: figures, plots, tables, and every utterance to hear."""
 
-import base64
-import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from asr.evaluation import plots
 from asr.evaluation.evaluate import Evaluation
+from asr.evaluation.page_sound import PageSound
 from asr.evaluation.report import tables
 from asr.evaluation.scoring import Alignment
 
 TEMPLATE = "report.html"
-"""Beside this file. Whatever is put into it is escaped."""
+"""Beside this file, as are those that it includes. Whatever is put into them is escaped."""
 
 EMBED_MEGABYTES = 50
 """Sound that is embedded in one page, at most; what comes after is linked."""
+
+ROWS_AT_FIRST = 100
+"""Utterances shown when the page opens. More are laid out when they are asked for: ten thousand take seconds."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,7 @@ class _Row:
     rate: float
     confidence: float
     alignment: Alignment
-    sound: str | None  # the file itself in base64, or none: then it is linked
-    path: str  # of the sound file, from the page's folder
-    part: str  # of the file: "", or a media fragment
+    sound: str  # for the audio element's src; empty without sound
 
 
 def html_report(
@@ -43,52 +44,49 @@ def html_report(
     figures = [(rate, result.words.rate, "wer")]
     figures += [] if result.unit == "phone" else [("CER", result.character_error_rate, "cer")]
     figures += [("Sentences with errors", result.sentence_error_rate, "ser")]
-    environment = Environment(loader=PackageLoader("asr", "evaluation"), autoescape=True, undefined=StrictUndefined)
+    has = {
+        "speaker": any(result.speakers),
+        "seconds": bool(result.audio_seconds),
+        "confidence": any(hypothesis.words for hypothesis in result.hypotheses),
+    }
+    groups = [plots.rates_of_durations(result)] if has["seconds"] else []
+    groups += [plots.rates_of_speakers(result)] if has["speaker"] else []
+    environment = Environment(
+        loader=PackageLoader("asr", "evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.get_template(TEMPLATE).render(
-        title=title,
+        # It names files, which need not be called anything in UTF-8; the page is UTF-8.
+        title=title.encode(errors="surrogateescape").decode(errors="replace"),
         rate=rate,
         figures=[(name, value, result.intervals[key].describe()) for name, value, key in figures],
         result=result,
         words=result.words.describe(result.unit + "s"),
+        rate_plots=[plot for plot in groups if len(plot.groups) > 1],
+        reliability=plots.reliability(result) if has["confidence"] else [],
+        histogram=plots.histogram(result),
         tables=tables(result, vocabulary),
-        utterances=_rows(result, folder, embed_audio),
-        has={
-            "speaker": any(result.speakers),
-            "seconds": bool(result.audio_seconds),
-            "confidence": any(hypothesis.words for hypothesis in result.hypotheses),
-            "sound": any(row.audio_filepath for row in result.utterances),
-        },
+        utterances=list(_rows(result, folder, embed_audio)),
+        rows_at_first=ROWS_AT_FIRST,
+        has=has,
     )
 
 
-def _rows(result: Evaluation, folder: Path, embed_audio: bool) -> list[_Row]:
+def _rows(result: Evaluation, folder: Path, embed_audio: bool) -> Iterator[_Row]:
     """The worst first."""
-    room = EMBED_MEGABYTES * 1_000_000 if embed_audio else 0
-    rows = []
+    sound = PageSound(result.utterances, folder, EMBED_MEGABYTES * 1_000_000 if embed_audio else 0)
     for i in sorted(range(len(result.ids)), key=lambda i: (-result.by_utterance[i].errors, i)):
         utterance, errors = result.utterances[i], result.by_utterance[i]
-        path = Path(utterance.audio_filepath)
-        size = path.stat().st_size if room and utterance.audio_filepath else 0
-        embedded = 0 < size <= room
-        room -= size if embedded else 0
-        end = utterance.offset + utterance.duration
-        rows.append(
-            _Row(
-                id=utterance.id,
-                speaker=utterance.speaker or "",
-                duration=utterance.duration,
-                errors=errors.errors,
-                rate=min(errors.rate, 9.99),
-                confidence=result.hypotheses[i].confidence,
-                alignment=result.alignments[i],
-                sound=base64.b64encode(path.read_bytes()).decode() if embedded else None,
-                path=_from(folder, path) if utterance.audio_filepath else "",
-                part=f"#t={utterance.offset:g},{end:g}" if utterance.offset else "",
-            )
+        yield _Row(
+            id=utterance.id,
+            speaker=utterance.speaker or "",
+            duration=utterance.duration,
+            errors=errors.errors,
+            rate=errors.rate,
+            confidence=result.hypotheses[i].confidence,
+            alignment=result.alignments[i],
+            sound=sound.source(utterance),
         )
-    return rows
-
-
-def _from(folder: Path, path: Path) -> str:
-    """A file's path from a folder, as links have it."""
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -14,6 +14,7 @@ from asr.evaluation.scoring import Alignment, ErrorCounts
 
 SHOWN = 20  # rows of a table that could be long
 DURATIONS = (0, 2, 4, 8, 16)  # seconds; edges of the classes
+DURATION_NAMES = (*(f"{low}-{high} s" for low, high in pairwise(DURATIONS)), f"{DURATIONS[-1]} s or more")
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,22 @@ def tables(result: Evaluation, vocabulary: Collection[str] | None = None) -> lis
 
 
 def by_duration(result: Evaluation) -> Table:
-    edges = [f"{low}-{high} s" for low, high in pairwise(DURATIONS)] + [f"{DURATIONS[-1]} s or more"]
-    classes = [int(np.searchsorted(DURATIONS, row.duration, side="right")) - 1 for row in result.utterances]
-    return _by(result, "By duration", "duration", classes, lambda number: edges[number], sort_by_name=True)
+    classes, name = duration_classes(result), DURATION_NAMES.__getitem__
+    return _by(result, "By duration", "duration", classes, name, sort_by_name=True)
+
+
+def duration_classes(result: Evaluation) -> list[int]:
+    """Of each utterance, its place in DURATION_NAMES."""
+    return [int(np.searchsorted(DURATIONS, row.duration, side="right")) - 1 for row in result.utterances]
 
 
 def by_speaker(result: Evaluation) -> Table:
-    return _by(result, "By speaker", "speaker", [speaker or "unknown" for speaker in result.speakers], str)
+    return _by(result, "By speaker", "speaker", speaker_names(result), str)
+
+
+def speaker_names(result: Evaluation) -> list[str]:
+    """Of each utterance."""
+    return [speaker or "unknown" for speaker in result.speakers]
 
 
 def _by(

@@ -1,0 +1,144 @@
+"""The page of an evaluation: as HTML, and as a browser shows it."""
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.data.manifest import Utterance
+from asr.evaluation import plots
+from asr.evaluation.evaluate import Evaluation, evaluate_pairs
+from asr.evaluation.html_report import ROWS_AT_FIRST, html_report
+from asr.evaluation.transcripts import Pair
+from tests.chromium import Chromium, chromium
+
+COUNT = 130  # utterances, more than are shown at first
+
+
+@pytest.fixture
+def result() -> Evaluation:
+    """Utterance i has i % 7 errors of twenty words, one of them with more words found than said."""
+    said = " ".join(f"WORD{k}" for k in range(20))
+    pairs = [
+        Pair(f"u{i}", said, " ".join(["X"] * (i % 7) + said.split()[i % 7 :]), f"s{i % 4}", 1.0 + i % 9)
+        for i in range(COUNT - 1)
+    ]
+    return evaluate_pairs([*pairs, Pair("odd", "A", "B C D", "s1", 1.0)], "none")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with chromium() as found:
+        yield found
+
+
+def written(result: Evaluation, folder: Path, embed_audio: bool = False) -> Path:
+    path = folder / "page.html"
+    path.write_text(html_report(result, "a page", folder, embed_audio=embed_audio), encoding="utf-8")
+    return path
+
+
+def test_headings_are_buttons_and_tell_the_order(result: Evaluation, tmp_path: Path) -> None:
+    page = written(result, tmp_path).read_text(encoding="utf-8")
+    heads = re.findall(r"<th ([^>]*)>(.*?)</th>", page)
+    assert heads and all('scope="col"' in attributes for attributes, _ in heads)
+    assert all(content.startswith('<button type="button">') for _, content in heads)
+    assert sum('aria-sort="descending"' in attributes for attributes, _ in heads) == 1
+    assert "<main>" in page and '<html lang="en">' in page and page.count("<svg") == page.count('role="img"') == 3
+
+
+def test_plots_show_what_the_tables_say(result: Evaluation) -> None:
+    speakers = plots.rates_of_speakers(result)
+    assert [group.name for group in speakers.groups] == sorted(
+        (f"s{i}" for i in range(4)), key=lambda name: -next(g.rate for g in speakers.groups if g.name == name)
+    )
+    for group in speakers.groups:
+        errors = [e for e, row in zip(result.by_utterance, result.utterances, strict=True) if row.speaker == group.name]
+        assert group.rate == sum(e.errors for e in errors) / sum(e.reference_length for e in errors)
+        assert group.interval and group.interval.low < group.rate < group.interval.high
+    bars = {bar.name: bar.utterances for bar in plots.histogram(result)}
+    assert bars["0"] == 19 and bars["more"] == 1 and sum(bars.values()) == COUNT
+    # 5 % and 10 % of errors are both within the first tenth.
+    assert bars["10"] == sum(e.errors in (1, 2) and e.reference_length == 20 for e in result.by_utterance)
+
+
+def test_many_speakers_are_told_and_not_drawn() -> None:
+    pairs = [Pair(f"u{i}", "A B", "A" if i % 3 else "A B", f"s{i:03}") for i in range(100)]
+    plot = plots.rates_of_speakers(evaluate_pairs(pairs, "none"))
+    assert len(plot.groups) == plots.SHOWN and f"{100 - plots.SHOWN} more are in the table" in plot.note
+
+
+@pytest.fixture
+def segments(tmp_path: Path) -> Evaluation:
+    """Two segments of a recording of six seconds, and a whole recording of one."""
+    rng = np.random.default_rng(0)
+    for name, seconds in (("long #1.wav", 6), ("short.wav", 1)):
+        soundfile.write(tmp_path / name, rng.uniform(-0.1, 0.1, 8000 * seconds), 8000)
+    result = evaluate_pairs([Pair("a", "A", "B"), Pair("b", "A", "A"), Pair("c", "A", "A")], "none")
+    places = (("long #1.wav", 2.5, 1.5), ("long #1.wav", 0.0, 2.0), ("short.wav", 0.0, 1.0))
+    rows = [
+        Utterance(row.id, str(tmp_path / name), duration, row.text, offset=offset)
+        for row, (name, offset, duration) in zip(result.utterances, places, strict=True)
+    ]
+    return replace(result, utterances=rows)
+
+
+def test_embedded_segments_are_the_segments_alone(segments: Evaluation, tmp_path: Path) -> None:
+    page = written(segments, tmp_path, embed_audio=True).read_text(encoding="utf-8")
+    sounds = [base64.b64decode(data) for data in re.findall(r'src="data:audio/[a-z]+;base64,([^"]*)"', page)]
+    assert [soundfile.info(io.BytesIO(sound)).duration for sound in sounds] == [1.5, 2.0, 1.0]
+    assert sounds[2] == (tmp_path / "short.wav").read_bytes()
+    whole, _ = soundfile.read(tmp_path / "long #1.wav", dtype="int16")
+    cut, _ = soundfile.read(io.BytesIO(sounds[0]), dtype="int16")
+    assert np.abs(whole[20000:32000].astype(int) - cut).max() <= 1
+
+
+def test_a_browser_plays_each_segment_from_its_own_start(
+    segments: Evaluation, tmp_path: Path, browser: Chromium
+) -> None:
+    script = """Promise.all([...document.querySelectorAll('audio')].map(sound => new Promise((done, fail) => {
+        sound.onloadedmetadata = () => done([sound.currentTime, sound.duration]);
+        sound.onerror = () => fail(sound.src); sound.preload = 'metadata'; sound.load(); })))"""
+    browser.open(written(segments, tmp_path, embed_audio=True))
+    assert browser.run(script) == [[0, 1.5], [0, 2], [0, 1]]
+    browser.open(written(segments, tmp_path))
+    assert [begin for begin, _ in browser.run(script)] == [2.5, 0, 0]
+
+
+def test_the_keyboard_sorts(result: Evaluation, tmp_path: Path, browser: Chromium) -> None:
+    browser.open(written(result, tmp_path))
+    ids = "[...document.querySelectorAll('.utterances tbody .id')].map(cell => cell.textContent)"
+    first = browser.run(ids)
+    assert len(first) == ROWS_AT_FIRST and first[:3] == ["u6", "u13", "u20"]  # the most errors, then as they come
+    browser.run("document.querySelector('.utterances th button').focus()")
+    browser.press("Enter")
+    assert browser.run(ids)[:4] == ["odd", "u0", "u1", "u2"]  # numbers as numbers: u10 comes later
+    assert browser.run("document.activeElement.parentNode.getAttribute('aria-sort')") == "ascending"
+    browser.press("Enter")
+    assert browser.run(ids)[:2] == ["u128", "u127"]
+    browser.press("Tab")
+    assert browser.run("document.activeElement.textContent") == "speaker"
+    browser.run("document.getElementById('more').click()")
+    assert len(browser.run(ids)) == COUNT
+
+
+def test_searching_counts_what_it_finds(result: Evaluation, tmp_path: Path, browser: Chromium) -> None:
+    browser.open(written(result, tmp_path))
+    browser.run("search.value = 'u12'; search.dispatchEvent(new Event('input'))")
+    assert browser.run("document.getElementById('count').textContent") == "10 of 10 found shown"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(result: Evaluation, tmp_path: Path, browser: Chromium, width: int) -> None:
+    longest = replace(result.utterances[0], id="x" * 200)
+    result.utterances[0] = longest
+    browser.open(written(result, tmp_path), width)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    words = browser.run("document.querySelector('.utterances .words').getBoundingClientRect().width")
+    assert words > 0.4 * width
