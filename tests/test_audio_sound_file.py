@@ -145,6 +145,15 @@ def test_cut_wav_is_read_to_its_end(wav: Path) -> None:
     assert summary(notices) == ["truncated: the header says 6.00 s, 1.00 s are there"]
 
 
+def test_cut_caf_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.caf", format="CAF", subtype="PCM_16")
+    assert not read(path)[1]
+    waveform, notices = read(changed(path, lambda data: data[: len(data) // 2]))
+    assert_same(waveform, chirp()[: len(waveform)])
+    assert len(waveform) == pytest.approx(SECONDS / 2 * RATE, abs=RATE / 4)
+    assert str(notices[0]).startswith("truncated: the header says ")
+
+
 def test_joined_wav_files_are_read_one_after_the_other(wav: Path) -> None:
     path = changed(wav, lambda data: data + data)
     waveform, notices = read(path)

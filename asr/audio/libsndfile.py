@@ -168,10 +168,12 @@ class LibsndfileReader:
                 return found
         if read_at(file, sound_start(file), 4) == b"fLaC":
             return self._flac(file)
-        pieces = self._au(file)
+        head, pieces = read_at(file, sound_start(file), 4), self._au(file)
         with _open(file, pieces) as sound:
             stop = self._sphere(file, sound) if sound.format == "NIST" else None
             self._check(sound)
+        if head == b"caff":
+            self._caf(file)
         return [replace(self._whole(file, pieces), stop=stop)]
 
     def _behind_others(self, file: BinaryIO) -> list[Segment]:
@@ -319,6 +321,21 @@ class LibsndfileReader:
             problem = f"damaged header: the header says {claimed:.2f} s, {there:.2f} s are there"
             self.notices.append(Notice(problem))
         return None
+
+    def _caf(self, file: BinaryIO) -> None:
+        """What a CAF file lacks of its samples: of that libsndfile's log says nothing."""
+        place, size = sound_start(file) + 8, size_of(file)
+        while place + 12 <= size:
+            head = read_at(file, place, 12)
+            length = int.from_bytes(head[4:], "big", signed=True)  # -1 of samples: until the end
+            place += 12
+            if head[:4] == b"data":
+                if place + length > size + riff.HEADER_SIZE:
+                    self.notices.append(Notice(f"truncated: the header says {length} bytes, {size - place} are there"))
+                return
+            if length < 0:
+                return
+            place += length
 
     def _check(self, sound: _File) -> None:
         """What a header announces and the file does not hold: libsndfile reads what is there, silently."""
