@@ -151,6 +151,10 @@ def write_rows(path: Path, references: list[str], hypotheses: list[str], speaker
     return path
 
 
+def read_texts(path: Path) -> list[str]:
+    return [json.loads(line)["pred_text"] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def test_little_is_too_little_to_tell(references: list[str], tmp_path: Path) -> None:
     wrong = spoiled(references, 0.3, np.random.default_rng(1))
     for count, speakers, enough in ((2, 10, False), (300, 3, False), (300, 10, True)):
@@ -177,7 +181,12 @@ def test_many_systems(references: list[str], tmp_path: Path, capsys: pytest.Capt
         for name, share in (("good", 0.1), ("bad", 0.3), ("bad2", 0.3))
     ]
     report = tmp_path / "report.json"
-    assert main(["compare", *map(str, files), "--json", str(report)]) == 0
+    page = tmp_path / "report.html"
+    assert main(["compare", *map(str, files), "--json", str(report), "--html", str(page)]) == 0
+    html = page.read_text(encoding="utf-8")
+    differing = sum(len(set(found)) > 1 for found in zip(*map(read_texts, files), strict=True))
+    assert html.count('<td class="id">') == differing > 100
+    assert html.count("</circle>") + html.count("<circle") == 3 and "adjusted for all pairs" in html
     out = capsys.readouterr().out
     figures = json.loads(report.read_text(encoding="utf-8"))
     assert [item["hypotheses"] for item in figures["systems"]] == [str(file) for file in files]

@@ -63,7 +63,7 @@ def test_plots_show_what_the_tables_say(result: Evaluation) -> None:
         assert group.rate == sum(e.errors for e in errors) / sum(e.reference_length for e in errors)
         assert group.interval and group.interval.low < group.rate < group.interval.high
     bars = {bar.name: bar.utterances for bar in plots.histogram(result)}
-    assert bars["0"] == 19 and bars["more"] == 1 and sum(bars.values()) == COUNT
+    assert bars["0"] == 19 and bars[">100"] == 1 and sum(bars.values()) == COUNT
     # 5 % and 10 % of errors are both within the first tenth.
     assert bars["10"] == sum(e.errors in (1, 2) and e.reference_length == 20 for e in result.by_utterance)
 

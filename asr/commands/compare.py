@@ -23,15 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--references", metavar="REF", help="what was said (default: `text` beside `pred_text` in A)")
     options.add_text_scheme(parser, "all")
     options.add_json(parser)
+    parser.add_argument("--html", metavar="FILE", help="write a page: rates with intervals, and where systems differ")
 
 
 def run(args: argparse.Namespace) -> int:
     from asr.evaluation.compare import compare
 
-    options.check_output("--json", args.json)
+    options.check_report(args)
     found = compare([args.first, *args.others], args.references, args.text_scheme)
     for told in found.hints:
         print(f"asr compare: {told}", file=sys.stderr)
     print(found.describe())
+    if args.html:
+        from asr.evaluation.compare_page import compare_page
+
+        options.write(args.html, compare_page(found))
     options.write_json(args.json, found.to_dict())
     return 0

@@ -49,12 +49,13 @@ class Difference:
 
     def describe(self) -> str:
         test, drawn = self.matched_pairs, self.bootstrap
-        adjusted = "" if self.p == test.p else f", adjusted for all pairs {self.p:.2g}"
+        adjusted = "" if self.p == test.p else f", adjusted for all pairs {_probability(self.p)}"
         return (
             f"{self.a} - {self.b}: {drawn.difference:+.2%} absolute, 95 % interval {drawn.interval.describe()}, "
             f"{self.b} better in {drawn.probability:.1%} of the replications (bootstrap over {self.units} "
             f"{self.unit})\n"
-            f"  matched pairs: {test.segments} segments with errors, z = {test.z:.2f}, p = {test.p:.2g}{adjusted}\n"
+            f"  matched pairs: {test.segments} segments with errors, z = {test.z:.2f}, "
+            f"{_probability(test.p)}{adjusted}\n"
             f"  {self.verdict()}"
         )
 
@@ -99,6 +100,10 @@ class Comparison:
             "systems": [{"system": a, "hypotheses": name, **system.to_dict()} for a, name, system in systems],
             "differences": [{**asdict(item), "verdict": item.verdict()} for item in self.differences],
         }
+
+
+def _probability(p: float) -> str:
+    return f"p = {p:.2g}" if p else "p < 1e-300"  # which has no number here
 
 
 def letters(count: int) -> list[str]:

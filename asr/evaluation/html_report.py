@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -51,16 +52,9 @@ def html_report(
     }
     groups = [plots.rates_of_durations(result)] if has["seconds"] else []
     groups += [plots.rates_of_speakers(result)] if has["speaker"] else []
-    environment = Environment(
-        loader=PackageLoader("asr", "evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(
-        # It names files, which need not be called anything in UTF-8; the page is UTF-8.
-        title=title.encode(errors="surrogateescape").decode(errors="replace"),
+    return render(
+        TEMPLATE,
+        title=title,
         rate=rate,
         figures=[(name, value, result.intervals[key].describe()) for name, value, key in figures],
         result=result,
@@ -73,6 +67,19 @@ def html_report(
         rows_at_first=ROWS_AT_FIRST,
         has=has,
     )
+
+
+def render(template: str, *, title: str, **values: Any) -> str:
+    """A page. title: may name files, which need not be called anything in UTF-8; the page is UTF-8."""
+    environment = Environment(
+        loader=PackageLoader("asr", "evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = title.encode(errors="surrogateescape").decode(errors="replace")
+    return environment.get_template(template).render(title=shown, **values)
 
 
 def _rows(result: Evaluation, folder: Path, embed_audio: bool) -> Iterator[_Row]:

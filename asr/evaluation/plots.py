@@ -140,5 +140,5 @@ def histogram(result: Evaluation) -> list[Bar]:
         11 if e.errors > e.reference_length else -(-10 * e.errors // max(e.reference_length, 1))
         for e in result.by_utterance
     )
-    names = ["0", *(f"{10 * i}" for i in range(1, 11)), "more"]
+    names = ["0", *(f"{10 * i}" for i in range(1, 11)), ">100"]
     return [Bar(name, places[place]) for place, name in enumerate(names)]
