@@ -168,12 +168,10 @@ class LibsndfileReader:
                 return found
         if read_at(file, sound_start(file), 4) == b"fLaC":
             return self._flac(file)
-        head, pieces = read_at(file, sound_start(file), 4), self._au(file)
+        pieces = self._au(file) or self._caf(file)
         with _open(file, pieces) as sound:
             stop = self._sphere(file, sound) if sound.format == "NIST" else None
             self._check(sound)
-        if head == b"caff":
-            self._caf(file)
         return [replace(self._whole(file, pieces), stop=stop)]
 
     def _behind_others(self, file: BinaryIO) -> list[Segment]:
@@ -203,6 +201,28 @@ class LibsndfileReader:
             verb = "truncated" if claimed > there else "damaged header"
             self.notices.append(Notice(f"{verb}: the header says {claimed} bytes, {there} are there"))
         return [head[:8] + b"\xff\xff\xff\xff", (12, size)]
+
+    def _caf(self, file: BinaryIO) -> list[Piece] | None:
+        """A CAF file that was cut, which libsndfile refuses, with a header that says what is there."""
+        start, size = sound_start(file), size_of(file)
+        place = start + 8
+        if read_at(file, start, 4) != b"caff":
+            return None
+        while place + 12 <= size:
+            head = read_at(file, place, 12)
+            length = int.from_bytes(head[4:], "big", signed=True)  # -1 of samples: until the end
+            place += 12
+            if head[:4] == b"data":
+                there = size - place
+                if length <= there or there <= 4:  # a number precedes the samples
+                    return None
+                if length > there + riff.HEADER_SIZE:
+                    self.notices.append(Notice(f"truncated: the header says {length} bytes, {there} are there"))
+                return [read_at(file, start, place - 8 - start) + there.to_bytes(8, "big"), (place, size)]
+            if length < 0:
+                return None
+            place += length
+        return None
 
     def _whole(self, file: BinaryIO, pieces: list[Piece] | None = None, start: float = 0.0) -> Segment:
         def open(sample: int) -> tuple[_File, int]:
@@ -321,21 +341,6 @@ class LibsndfileReader:
             problem = f"damaged header: the header says {claimed:.2f} s, {there:.2f} s are there"
             self.notices.append(Notice(problem))
         return None
-
-    def _caf(self, file: BinaryIO) -> None:
-        """What a CAF file lacks of its samples: of that libsndfile's log says nothing."""
-        place, size = sound_start(file) + 8, size_of(file)
-        while place + 12 <= size:
-            head = read_at(file, place, 12)
-            length = int.from_bytes(head[4:], "big", signed=True)  # -1 of samples: until the end
-            place += 12
-            if head[:4] == b"data":
-                if place + length > size + riff.HEADER_SIZE:
-                    self.notices.append(Notice(f"truncated: the header says {length} bytes, {size - place} are there"))
-                return
-            if length < 0:
-                return
-            place += length
 
     def _check(self, sound: _File) -> None:
         """What a header announces and the file does not hold: libsndfile reads what is there, silently."""
