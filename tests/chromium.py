@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,8 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27}
 """With their codes."""
+
+PATIENCE = 60  # seconds
 
 
 class Chromium:
@@ -38,7 +41,9 @@ class Chromium:
         )  # fmt: skip
         os.close(commands)
         os.close(replies)
-        self.commands, self.replies = os.fdopen(to_browser, "wb"), os.fdopen(from_browser, "rb")
+        self.commands, self.replies = os.fdopen(to_browser, "wb"), from_browser
+        self.received = b""
+        self.loads = 0  # of pages
         self.numbers = itertools.count(1)
         self.session: str | None = None
         pages = [page for page in self.send("Target.getTargets")["targetInfos"] if page["type"] == "page"]
@@ -56,7 +61,7 @@ class Chromium:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.replies.close()
+        os.close(self.replies)
         self.profile.cleanup()
 
     def send(self, method: str, **params: Any) -> Any:
@@ -73,11 +78,15 @@ class Chromium:
         return reply["result"]
 
     def _reply(self) -> dict[str, Any]:
-        found = bytearray()
-        while (byte := self.replies.read(1)) != b"\0":
-            assert byte, "the browser has ended"
-            found += byte
-        message: dict[str, Any] = json.loads(found)
+        """The next message: to a command, or an event."""
+        while b"\0" not in self.received:
+            assert select.select([self.replies], [], [], PATIENCE)[0], "the browser does not answer"
+            received = os.read(self.replies, 1 << 20)
+            assert received, "the browser has ended"
+            self.received += received
+        first, self.received = self.received.split(b"\0", 1)
+        message: dict[str, Any] = json.loads(first)
+        self.loads += message.get("method") == "Page.loadEventFired"
         return message
 
     def open(self, page: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
@@ -87,9 +96,10 @@ class Chromium:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
+        before = self.loads
         self.send("Page.navigate", url=page.as_uri())
-        while self._reply().get("method") != "Page.loadEventFired":
-            pass
+        while self.loads == before:
+            self._reply()
 
     def run(self, script: str) -> Any:
         """The value of an expression, which may be a promise."""

@@ -2,10 +2,13 @@
 
 import base64
 import io
+import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from asr.data.manifest import Utterance
 from asr.evaluation import plots
 from asr.evaluation.evaluate import Evaluation, evaluate_pairs
 from asr.evaluation.html_report import ROWS_AT_FIRST, html_report
+from asr.evaluation.page_sound import PageSound
 from asr.evaluation.transcripts import Pair
 from tests.chromium import Chromium, chromium
 
@@ -99,6 +103,46 @@ def test_embedded_segments_are_the_segments_alone(segments: Evaluation, tmp_path
     assert np.abs(whole[20000:32000].astype(int) - cut).max() <= 1
 
 
+def test_what_does_not_fit_into_the_page_is_linked(segments: Evaluation, tmp_path: Path) -> None:
+    sound = PageSound(segments.utterances, tmp_path, 30_000)  # the first has 8 to 24 kB, the others 16 kB and more
+    kinds = [sound.source(row).split(":")[0] for row in segments.utterances]
+    assert kinds[0] == "data" and kinds[2] == "short.wav"
+    (tmp_path / "short.wav").unlink()
+    sound = PageSound(segments.utterances, tmp_path, 30_000)
+    assert sound.source(segments.utterances[2]) == "short.wav"
+
+
+@pytest.mark.parametrize("name", [b"a:b.wav", b"gr\xf6\xdfer.wav", b"50%25 'x' ?#.wav", "größer.wav".encode()])
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
+def test_links_are_the_names_bytes(name: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "sounds" / os.fsdecode(name)
+    row = Utterance("a", str(path), 1.0)
+    (link, second) = (PageSound([row] * count, tmp_path, 0).source(row) for count in (1, 2))
+    assert unquote_to_bytes(link) == b"sounds/" + name and not set(link) & set(":?#\"' ")
+    assert second == link + "#t=0,1"  # the file is not this utterance's alone
+
+
+def test_links_on_another_drive_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_another_drive(*_: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", on_another_drive)
+    row = Utterance("a", str(tmp_path / "a b#.wav"), 1.5, offset=12345.6789)
+    source = PageSound([row], tmp_path, 0).source(row)
+    assert source == (tmp_path / "a b#.wav").resolve().as_uri() + "#t=12345.679,12347.179"
+
+
+def test_a_title_need_not_be_utf8(result: Evaluation, tmp_path: Path) -> None:
+    html_report(result, os.fsdecode(b"gr\xf6\xdfer.jsonl"), tmp_path).encode()
+
+
+def test_axes_end_at_round_rates() -> None:
+    for largest in (0.0, 0.0004, 0.013, 0.1, 0.3, 0.47, 1.0, 1.99):
+        ticks = plots.axis(largest)
+        assert 2 <= len(ticks) <= plots.TICKS + 1 and ticks[0] == 0 and ticks[-1] >= largest
+    assert plots.axis(0.3) == [0, 0.1, 0.2, 0.3] and plots.axis(0.47)[-1] == 0.5
+
+
 def test_a_browser_plays_each_segment_from_its_own_start(
     segments: Evaluation, tmp_path: Path, browser: Chromium
 ) -> None:
@@ -128,10 +172,27 @@ def test_the_keyboard_sorts(result: Evaluation, tmp_path: Path, browser: Chromiu
     assert len(browser.run(ids)) == COUNT
 
 
+def test_rows_that_are_alike_keep_their_order(tmp_path: Path, browser: Chromium) -> None:
+    said = ["2 A", "10 A", "9 A", "1 A B C D E F", "1 A B C D E"]  # 1 of 7 and 1 of 6 are 14 % and 17 %
+    pairs = [Pair(f"u{i}", text, text.replace("A", "X", 1), "s", 1.0) for i, text in enumerate(said)]
+    browser.open(written(evaluate_pairs([*pairs, Pair("v", "", "B")], "none"), tmp_path))
+    cells = "[...document.querySelectorAll('.utterances tbody .id')].map(cell => cell.textContent)"
+    for heading, down, up in (
+        ("WER", ["v", "u0", "u1", "u2", "u4", "u3"], ["u3", "u4", "u0", "u1", "u2", "v"]),
+        ("errors", ["u3", "u4", "u0", "u1", "u2", "v"], ["u3", "u4", "u0", "u1", "u2", "v"]),
+    ):
+        head = f"[...document.querySelectorAll('.utterances th button')].find(one => one.textContent === '{heading}')"
+        orders = [browser.run(f"{head}.click(), {cells}") for _ in range(2)]
+        assert orders == [down, up]
+    words = "[...document.querySelectorAll('.tables section')].find(one => /Subst/.test(one.textContent))"
+    rows = f"[...{words}.querySelectorAll('td:first-child')].map(cell => cell.textContent)"
+    assert browser.run(rows) == browser.run(f"{words}.querySelectorAll('th button')[1].click(), {rows}")
+
+
 def test_searching_counts_what_it_finds(result: Evaluation, tmp_path: Path, browser: Chromium) -> None:
     browser.open(written(result, tmp_path))
     browser.run("search.value = 'u12'; search.dispatchEvent(new Event('input'))")
-    assert browser.run("document.getElementById('count').textContent") == "10 of 10 found shown"
+    assert browser.run("document.getElementById('count').textContent") == f"10 of {COUNT} found, 10 shown"
 
 
 @pytest.mark.parametrize("width", [390, 1280])

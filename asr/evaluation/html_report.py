@@ -20,7 +20,7 @@ EMBED_MEGABYTES = 50
 """Sound that is embedded in one page, at most; what comes after is linked."""
 
 ROWS_AT_FIRST = 100
-"""Utterances shown when the page opens. More are laid out when they are asked for: ten thousand take seconds."""
+"""Utterances shown when the page opens, and at each wish for more: to lay out ten thousand takes half a minute."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ ROUNDING = 0.02  # seconds: by so much a manifest's duration may differ from tha
 
 
 class PageSound:
-    """Sounds of utterances on a page that will stand in a folder; the first `room` bytes of them are embedded."""
+    """Sounds of utterances for a page that will stand in a folder; the first, up to `room` bytes, are embedded."""
 
     def __init__(self, utterances: Sequence[Utterance], folder: Path, room: int) -> None:
         self.folder = folder.resolve()
@@ -34,9 +34,10 @@ class PageSound:
         """For an audio element's src; empty where the utterance has no sound."""
         if not row.audio_filepath:
             return ""
-        if self.room > 0 and (found := _read(row)) and len(found[1]) <= self.room:
-            self.room -= len(found[1])
-            return f"data:{found[0]};base64,{base64.b64encode(found[1]).decode()}"
+        if self.room > 0 and (found := _read(row)):
+            self.room -= len(found[1])  # below 0 it is full: thousands need not be read to find one that fits
+            if self.room >= 0:
+                return f"data:{found[0]};base64,{base64.b64encode(found[1]).decode()}"
         segment = row.offset or self.sharing[row.audio_filepath] > 1
         part = f"#t={_seconds(row.offset)},{_seconds(row.offset + row.duration)}" if segment else ""
         return self.link(row.audio_filepath) + part

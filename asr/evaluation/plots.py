@@ -89,8 +89,8 @@ def rates_of_speakers(result: Evaluation) -> RatePlot:
     rates = {name: sum((e for _, e in counts), ErrorCounts()).rate for name, counts in _split(result, names).items()}
     worst = sorted(rates, key=lambda name: -rates[name])[:SHOWN]
     found = _rates(result, names, range(len(names)), worst)
-    more = f"the worst {len(worst)}; {len(rates) - len(worst)} more are in the table. " if len(rates) > SHOWN else ""
-    return RatePlot("by speaker", found, f"{more}bootstrap over utterances, where there are {FEWEST_UNITS} or more")
+    more = f". The worst {len(worst)}; {len(rates) - len(worst)} more are in the table" if len(rates) > SHOWN else ""
+    return RatePlot("by speaker", found, f"bootstrap over utterances, where there are {FEWEST_UNITS} or more{more}")
 
 
 def _rates(
