@@ -6,13 +6,14 @@ import math
 import re
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from asr.alignment.forced import Alignment, States, Unit, align, best_path, spell
+from asr.alignment.forced import RAREST, Aligner, Alignment, States, Unit, align, best_path, log_prior, spell
 from asr.alignment.writers import WRITERS, to_ctm, to_json, to_textgrid
 from asr.cli import main
 from asr.data import manifest
@@ -108,11 +109,12 @@ def test_times_and_confidences_by_hand() -> None:
     first, second = alignment.words
     assert (first.text, second.text) == ("AA", "B")
     assert [(token.text, token.start, token.end) for token in alignment.tokens] == [
-        ("A", pytest.approx(0.04), pytest.approx(0.12)),
-        ("A", pytest.approx(0.16), pytest.approx(0.20)),
-        ("B", pytest.approx(0.24), pytest.approx(0.28)),
+        # Frames 1 and 2 reach from 0.02 to 0.10; before them, and behind, lies half a blank frame or more.
+        ("A", pytest.approx(0.00), pytest.approx(0.12)),
+        ("A", pytest.approx(0.12), pytest.approx(0.18)),
+        ("B", pytest.approx(0.22), pytest.approx(0.28)),
     ]
-    assert (first.start, first.end) == (pytest.approx(0.04), pytest.approx(0.20))
+    assert (first.start, first.end) == (pytest.approx(0.00), pytest.approx(0.18))
     assert first.confidence == pytest.approx(0.9) and alignment.duration == pytest.approx(0.32)
     assert alignment.score == pytest.approx(8 * math.log(0.9))
 
@@ -129,11 +131,55 @@ def test_the_pronunciation_that_fits_is_chosen() -> None:
     assert [(w.text, [t.text for t in w.tokens]) for w in alignment.words] == [("a", ["EY"]), ("be", ["B"])]
 
 
-def test_a_last_frame_at_the_very_end_and_one_beyond() -> None:
-    # Frames are centred: of 3 frames in 0.08 s the last begins at the end.
-    assert align(one_hot("-AB"), CHARACTERS, "AB", FRAME, 0.08).duration == pytest.approx(0.12)
-    within = align(one_hot("-AB"), CHARACTERS, "AB", FRAME, 0.09)
-    assert within.duration == 0.09 and within.words[0].end == 0.09
+def test_a_last_frame_at_the_very_end_and_within() -> None:
+    # Frames are centred: of 3 frames in 0.08 s the last lies half beyond the end.
+    for duration in (0.08, 0.09):
+        alignment = align(one_hot("-AB"), CHARACTERS, "AB", FRAME, duration)
+        assert alignment.duration == alignment.words[0].end == duration
+        assert alignment.tokens[1].start == pytest.approx(0.06)
+
+
+@pytest.mark.parametrize("blanks", [0, 1, 2, 3, 9])
+def test_blanks_are_shared_up_to_half_a_frame(blanks: int) -> None:
+    first, second = align(one_hot("A" + "-" * blanks + "B"), CHARACTERS, "AB", FRAME, 1.0).tokens
+    share = min(blanks / 2, 0.5)
+    assert first.start == 0
+    assert first.end == pytest.approx((0.5 + share) * FRAME)
+    assert second.start == pytest.approx((blanks + 0.5 - share) * FRAME)
+
+
+def test_the_first_frame_may_lie_later() -> None:
+    plain, later = (align(one_hot("-AA-"), CHARACTERS, "A", FRAME, 1.0, middle) for middle in (0.02, 0.035))
+    assert later.words[0].start - plain.words[0].start == pytest.approx(0.015)
+    assert later.words[0].end - plain.words[0].end == pytest.approx(0.015)
+
+
+def test_priors_give_a_token_the_frames_on_which_it_is_likelier_than_elsewhere() -> None:
+    probabilities = np.full((20, 4), 0.01)  # blank, space, A, B
+    probabilities[4:8, 2] = [0.3, 0.8, 0.3, 0.3]
+    probabilities[12:15, 3] = [0.3, 0.3, 0.8]
+    probabilities[:, 0] = 1 - probabilities[:, 1:].sum(1)
+    log_probs = np.log(probabilities)
+    states = States.of(spell(CHARACTERS, "AB"), blank=0)
+    path, score = best_path(log_probs, states)
+    assert states.spans(path).tolist() == [[5, 6], [14, 15]]  # the network's own best path has the peaks alone
+    alignment = align(log_probs, CHARACTERS, "AB", FRAME, 20 * FRAME)
+    times = [time for token in alignment.tokens for time in (token.start, token.end)]
+    assert times == pytest.approx([3 * FRAME, 8 * FRAME, 11 * FRAME, 15 * FRAME])
+    # How well the text fits, and which way it is said, stays the network's own judgement.
+    assert alignment.score == score and [token.confidence for token in alignment.tokens] == pytest.approx([0.8, 0.8])
+
+
+def test_the_share_of_each_token_in_the_recording() -> None:
+    log_probs = np.log([[0.5, 0.4995, 0.0005], [0.9, 0.0999, 0.0001]])
+    assert log_prior(log_probs) == pytest.approx(np.log([0.7, 0.2997, RAREST]))
+
+
+@pytest.mark.parametrize(("subsampling", "middle"), [("conv", 0.0), ("stack", 0.015)])
+def test_the_middle_of_a_frame_of_a_model(subsampling: Literal["conv", "stack"], middle: float) -> None:
+    """Stacked frames of 10 ms lie side by side: of four the middle is 15 ms after the first one's."""
+    config = ModelConfig(encoder=RecurrentConfig(num_layers=1, hidden_size=4, subsampling=subsampling))
+    assert Aligner(CTCModel(config, CHARACTERS)).middle == pytest.approx(middle)
 
 
 def test_errors_say_what_does_not_fit() -> None:
@@ -155,8 +201,8 @@ def test_errors_say_what_does_not_fit() -> None:
 
 # ------------------------------------------------------------------------------------------------------------ writers
 
-ALIGNMENT = align(one_hot('-A"-A B-', CharacterTokenizer.build(['A B"'])), CharacterTokenizer.build(['A B"']),
-                  'A"A B', FRAME, 8 * FRAME)  # fmt: skip
+ALIGNMENT = align(one_hot('--A"-A- B--', CharacterTokenizer.build(['A B"'])), CharacterTokenizer.build(['A B"']),
+                  'A"A B', FRAME, 11 * FRAME)  # fmt: skip
 
 
 def test_textgrid_is_what_praat_reads(tmp_path: Path) -> None:
@@ -164,11 +210,11 @@ def test_textgrid_is_what_praat_reads(tmp_path: Path) -> None:
     (tmp_path / "a.TextGrid").write_text(to_textgrid("a", ALIGNMENT), encoding="utf-8")
     grid = parselmouth.read(str(tmp_path / "a.TextGrid"))
     call = parselmouth.praat.call
-    assert call(grid, "Get number of tiers") == 2 and call(grid, "Get end time") == pytest.approx(0.32)
+    assert call(grid, "Get number of tiers") == 2 and call(grid, "Get end time") == pytest.approx(0.44)
     labels = [call(grid, "Get label of interval", 1, i + 1) for i in range(call(grid, "Get number of intervals", 1))]
     assert labels == ["", 'A"A', "", "B", ""]
     starts = [call(grid, "Get start time of interval", 1, i + 1) for i in range(5)]
-    assert starts == pytest.approx([0, 0.04, 0.20, 0.24, 0.28])
+    assert starts == pytest.approx([0, 0.04, 0.24, 0.30, 0.36])
 
 
 def test_textgrid_is_what_the_textgrid_package_reads(tmp_path: Path) -> None:
@@ -185,15 +231,15 @@ def test_textgrid_is_what_the_textgrid_package_reads(tmp_path: Path) -> None:
 
 def test_ctm_lines() -> None:
     assert to_ctm("my file", ALIGNMENT).splitlines() == [
-        'my_file 1 0.040 0.160 A"A 0.9000',
-        "my_file 1 0.240 0.040 B 0.9000",
+        'my_file 1 0.040 0.200 A"A 0.9000',
+        "my_file 1 0.300 0.060 B 0.9000",
     ]
 
 
 def test_ctm_is_what_sclite_reads(tmp_path: Path) -> None:
     sclite = sctk("sclite")
     (tmp_path / "hyp.ctm").write_text(to_ctm("a", ALIGNMENT), encoding="utf-8")
-    (tmp_path / "ref.stm").write_text('a 1 speaker 0.0 0.32 A"A B\n', encoding="utf-8")
+    (tmp_path / "ref.stm").write_text('a 1 speaker 0.0 0.44 A"A B\n', encoding="utf-8")
     words = [*sclite, "-r", "ref.stm", "stm", "-h", "hyp.ctm", "ctm", "-o", "sum", "stdout"]
     out = subprocess.run(words, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True).stdout
     assert re.search(r"Sum/Avg *\| *1 +2 *\| *100\.0 ", out), out
@@ -201,15 +247,15 @@ def test_ctm_is_what_sclite_reads(tmp_path: Path) -> None:
 
 def test_json_fields() -> None:
     values = json.loads(to_json("a", ALIGNMENT))
-    assert values["id"] == "a" and values["duration"] == 0.32
+    assert values["id"] == "a" and values["duration"] == 0.44
     assert values["words"][1] == {
-        "word": "B", "start": 0.24, "end": 0.28, "probability": 0.9,
-        "tokens": [{"token": "B", "start": 0.24, "end": 0.28, "probability": 0.9}],
+        "word": "B", "start": 0.3, "end": 0.36, "probability": 0.9,
+        "tokens": [{"token": "B", "start": 0.3, "end": 0.36, "probability": 0.9}],
     }  # fmt: skip
 
 
 def test_no_format_fails_on_abutting_words() -> None:
-    alignment = align(one_hot("A B"), CharacterTokenizer.build(["A B"]), "A B", FRAME, 3 * FRAME)
+    alignment = align(one_hot("A B"), CharacterTokenizer.build(["A B"]), "A B", FRAME, 2 * FRAME)
     assert alignment.words[0].start == 0 and alignment.words[1].end == alignment.duration
     for _, write in WRITERS.values():
         assert "B" in write("a", alignment)
@@ -300,8 +346,6 @@ def test_mistakes_are_one_message(
 def test_an_alignment_of_real_speech_is_in_order(mirror: Path) -> None:
     """Whatever the model: times rise, stay within the recording, and every word is there."""
     import random
-
-    from asr.alignment.forced import Aligner
 
     torch.manual_seed(0)
     model = CTCModel(

@@ -26,9 +26,9 @@ def plot(
 ) -> None:
     """Write the picture, in the format that the path's suffix names (png, svg, pdf).
 
-    waveform (S,) at `sample_rate` Hz, log_probs (T, V) a frame every `seconds_per_frame`. Of the emissions only the
-    tokens of the text are shown, in the order of their first use, so that the alignment runs downwards. Raises
-    ConfigError for a format that matplotlib does not know, or a path that cannot be written.
+    waveform (S,) at `sample_rate` Hz, log_probs (T, V) a frame around every multiple of `seconds_per_frame`. Of the
+    emissions only the tokens of the text are shown, in the order of their first use, so that the alignment runs
+    downwards. Raises ConfigError for a format that matplotlib does not know, or a path that cannot be written.
     """
     import librosa.display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -51,7 +51,7 @@ def plot(
     shown = list(dict.fromkeys([tokenizer.blank_id, *(tokenizer.ids[token.text] for token in alignment.tokens)]))
     bottom.imshow(
         np.exp(log_probs[:, shown]).T, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest",
-        extent=(0, len(log_probs) * seconds_per_frame, len(shown) - 0.5, -0.5),
+        extent=(-seconds_per_frame / 2, (len(log_probs) - 0.5) * seconds_per_frame, len(shown) - 0.5, -0.5),
     )  # fmt: skip
     bottom.set_yticks(range(len(shown)), ["blank" if i == tokenizer.blank_id else tokenizer.tokens[i] for i in shown])
     bottom.set(ylabel="posterior", xlabel="seconds", xlim=(0, alignment.duration))
