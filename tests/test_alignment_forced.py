@@ -199,6 +199,14 @@ def test_errors_say_what_does_not_fit() -> None:
         spell(PhoneTokenizer(["<blank>", "AH"], lexicon={"A": [("OY",)]}), "A")
 
 
+def test_a_model_s_lexicon_is_read_once(tmp_path: Path) -> None:
+    PHONES.save(tmp_path)
+    tokenizer = PhoneTokenizer.load(tmp_path, {})
+    spell(tokenizer, "be")
+    (tmp_path / "lexicon.txt").unlink()
+    assert spell(tokenizer, "a") == spell(PHONES, "a")
+
+
 # ------------------------------------------------------------------------------------------------------------ writers
 
 ALIGNMENT = align(one_hot('--A"-A- B--', CharacterTokenizer.build(['A B"'])), CharacterTokenizer.build(['A B"']),
