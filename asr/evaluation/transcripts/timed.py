@@ -56,8 +56,14 @@ class TimedWord:
 
     file: str
     channel: str
-    middle: float  # seconds
+    begin: float  # seconds; of alternatives, those of the word whose middle is last
+    duration: float
     text: str
+
+    @property
+    def middle(self) -> float:
+        """Seconds."""
+        return _middle((self.begin, self.duration))
 
 
 def read_segments(path: Path) -> list[Segment]:
@@ -76,21 +82,27 @@ def read_words(path: Path) -> list[TimedWord]:
     _refuse(path, rows, "file channel begin duration word")
     words: list[TimedWord] = []
     parts: list[str] = []  # of alternatives that have begun
-    middle = -1.0  # of the last of their words
+    last: tuple[float, float] | None = None  # begin and duration of the one of their words whose middle is last
     for number, (file, channel, begin, duration, word, sign) in rows:
         if (sign == "<ALT_BEGIN>") != (not parts) and sign:
             raise DataError(f"{path}:{number}: found {sign} where none of that kind can be")
         if word:
-            middle = max(middle, float(begin) + float(duration) / 2)
+            times = float(begin), float(duration)
+            last = times if last is None else max(last, times, key=_middle)
         parts.append(SIGNS[sign] if sign else without_tags(word))
         if sign == "<ALT_END>" or parts[0] != "{":
-            if middle < 0:
+            if last is None:
                 raise DataError(f"{path}:{number}: alternatives without a word, so that nothing tells their time")
-            words.append(TimedWord(file, channel, middle, " ".join(filter(None, parts))))
-            parts, middle = [], -1.0
+            words.append(TimedWord(file, channel, *last, " ".join(filter(None, parts))))
+            parts, last = [], None
     if parts:
         raise DataError(f"{path}: found <ALT_BEGIN> without its <ALT_END>")
     return sorted(words, key=lambda word: (word.file, word.channel, word.middle))
+
+
+def _middle(times: tuple[float, float]) -> float:
+    begin, duration = times
+    return begin + duration / 2
 
 
 def _matched(form: re.Pattern[str], line: str) -> tuple[str, ...]:
