@@ -180,7 +180,7 @@ def boundaries(
     path, _ = best_path(log_probs - log_prior(log_probs) if priors else log_probs, states)
     spans, (_, owners) = states.spans(path), states.spoken(path)
     edges = share_blanks(spans, len(log_probs)) if shared else spans - 0.5
-    edges = edges * frame + (aligner.middle if centred else frame / 2)
+    edges = edges * frame + (aligner.model.first_middle if centred else frame / 2)
     words = [np.flatnonzero(owners == i) for i in range(len(known.words))]
     return np.clip([(edges[at[0], 0], edges[at[-1], 1]) for at in words], 0, len(known.waveform) / RATE)
 
@@ -195,7 +195,7 @@ def measure(name: str, items: Iterator[Known], aligner: Aligner) -> None:
         try:
             found = align(
                 log_probs, aligner.model.tokenizer, text, aligner.model.seconds_per_frame,
-                len(known.waveform) / RATE, aligner.middle,
+                len(known.waveform) / RATE, aligner.model.first_middle,
             )  # fmt: skip
         except TextError:  # a word that the model cannot spell
             continue

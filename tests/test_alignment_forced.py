@@ -179,7 +179,7 @@ def test_the_share_of_each_token_in_the_recording() -> None:
 def test_the_middle_of_a_frame_of_a_model(subsampling: Literal["conv", "stack"], middle: float) -> None:
     """Stacked frames of 10 ms lie side by side: of four the middle is 15 ms after the first one's."""
     config = ModelConfig(encoder=RecurrentConfig(num_layers=1, hidden_size=4, subsampling=subsampling))
-    assert Aligner(CTCModel(config, CHARACTERS)).middle == pytest.approx(middle)
+    assert CTCModel(config, CHARACTERS).first_middle == pytest.approx(middle)
 
 
 def test_errors_say_what_does_not_fit() -> None:

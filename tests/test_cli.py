@@ -128,6 +128,16 @@ def test_help_is_quick_and_imports_nothing_heavy(words: list[str]) -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2  # half a second, on a quiet machine
 
 
+@pytest.mark.parametrize("words", [["score"], ["score", "--times"], ["compare", "--references", "a.ctm"]], ids=str)
+def test_scoring_waits_for_no_network(words: list[str], tmp_path: Path) -> None:
+    """Torch takes seconds to import."""
+    (tmp_path / "a.ctm").write_text("a 1 0.5 0.2 yes\n", encoding="utf-8")
+    code = "import sys\nfrom asr.cli import main\nassert main(sys.argv[1:]) == 0\nassert 'torch' not in sys.modules\n"
+    command = [sys.executable, "-c", code, *words, "a.ctm", "a.ctm"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_python_m_asr_from_any_folder(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(

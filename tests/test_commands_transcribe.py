@@ -285,7 +285,7 @@ def test_a_terminated_job_leaves_no_spool(model: str, tmp_path: Path) -> None:
 
 
 def test_damaged_files_stop_nothing(model: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
-    bad = damaged(tmp_path, np.tile(say("BAD CAB"), 2), RATE, 45)
+    bad = damaged(tmp_path, np.tile(say("BAD CAB"), 2), RATE, count=45)
     good = {f"{tmp_path}/good{i}.wav": text for i, text in enumerate(["FACE", "A BEE", "JADE"])}
     for name, text in good.items():
         soundfile.write(name, say(text), RATE)

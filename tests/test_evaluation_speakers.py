@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from asr.cli import main
-from asr.commands import score
 from asr.errors import ConfigError, DataError
-from asr.evaluation import speakers
 from asr.evaluation.scoring import ErrorCounts, count_errors
+from asr.evaluation.speaker_measures import COLLAR, MEASURES, TIMED
 from asr.evaluation.speakers import SpeakerErrors, count_speaker_errors
 from asr.evaluation.transcripts.turns import Turn, read_turns
 
@@ -248,6 +247,10 @@ def test_without_meeteval_the_extra_is_named(
     assert "pip install 'asr[speakers]'" in err
 
 
-def test_the_command_knows_what_the_module_has() -> None:
-    assert tuple(speakers.MEASURES) == score.MEASURES and speakers.COLLAR == score.COLLAR
+def test_the_command_knows_what_the_module_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(written(tmp_path / "a.stm", REFERENCE))
+    for measure, name in MEASURES.items():
+        assert main(["score", path, path, "--speakers", measure]) == 0
+        collar = f" (collar {COLLAR:g} s)" if measure in TIMED else ""
+        assert f"{name}{collar} 0.00%" in capsys.readouterr().out
     assert SpeakerErrors("cp", None, ()).total.words == ErrorCounts()

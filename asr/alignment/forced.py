@@ -136,28 +136,10 @@ class Aligner:
         tokenizer = self.model.tokenizer
         write = partial(tokenizer.normalise, scheme=text_scheme)
         seconds = len(waveform) / self.model.sample_rate
-        found = align(
-            self.emissions(waveform), tokenizer, write(text), self.model.seconds_per_frame, seconds, self.middle
-        )
-        return as_given(found, text, write)
-
-    @property
-    def middle(self) -> float:
-        """Seconds from a recording's beginning to the middle of its first frame of log-probs.
-
-        Convolutions are centred on the first of the frames of features that they join, stacked ones lie side by side.
-        Of an exported model it is not known; what recipes train has convolutions.
-        """
-        from asr.model.ctc_model import CTCModel
-        from asr.model.encoders.recurrent import RecurrentEncoder
-        from asr.model.encoders.subsampling import FrameStacking
-
         model = self.model
-        if not isinstance(model, CTCModel) or not isinstance(model.encoder, RecurrentEncoder):
-            return 0.0
-        if not isinstance(model.encoder.frontend, FrameStacking):
-            return 0.0
-        return (model.seconds_per_frame - model.config.features.frame_shift) / 2
+        emissions = self.emissions(waveform)
+        found = align(emissions, tokenizer, write(text), model.seconds_per_frame, seconds, model.first_middle)
+        return as_given(found, text, write)
 
     def emissions(self, waveform: np.ndarray) -> np.ndarray:
         """Waveform (S,) -> log_probs (T, V) float32; a long one in the windows in which it would be transcribed."""

@@ -216,8 +216,7 @@ class LibsndfileReader:
                 there = size - place
                 if length <= there or there <= 4:  # a number precedes the samples
                     return None
-                if length > there + riff.HEADER_SIZE:
-                    self.notices.append(Notice(f"truncated: the header says {length} bytes, {there} are there"))
+                self._cut(length, there)
                 return [read_at(file, start, place - 8 - start) + there.to_bytes(8, "big"), (place, size)]
             if length < 0:
                 return None
@@ -330,9 +329,8 @@ class LibsndfileReader:
         match = SPHERE_LENGTH.search(read_at(file, sound_start(file), 1024))
         if not match:
             return None
-        claimed: float
-        there: float
-        claimed, there = int(match[1]) / sound.samplerate, sound.frames / sound.samplerate
+        claimed: float = int(match[1]) / sound.samplerate
+        there: float = sound.frames / sound.samplerate
         if claimed > there:
             self.notices.append(shortened(claimed, there))
         elif claimed > 0 and there - claimed < ROUNDING:
@@ -345,8 +343,13 @@ class LibsndfileReader:
     def _check(self, sound: _File) -> None:
         """What a header announces and the file does not hold: libsndfile reads what is there, silently."""
         for claimed, there in TOO_SHORT.findall(sound.extra_info):
-            if int(there) + riff.HEADER_SIZE < int(claimed) < riff.UNKNOWN_SIZE:
-                self.notices.append(Notice(f"truncated: the header says {claimed} bytes, {there} are there"))
+            if int(claimed) < riff.UNKNOWN_SIZE:
+                self._cut(int(claimed), int(there))
+
+    def _cut(self, claimed: int, there: int) -> None:
+        """Tell of bytes of samples that a header announces and the file does not hold."""
+        if claimed > there + riff.HEADER_SIZE:
+            self.notices.append(Notice(f"truncated: the header says {claimed} bytes, {there} are there"))
 
 
 class _OnlyTrack:

@@ -29,11 +29,8 @@ import sys
 
 from asr.commands import options
 from asr.errors import ConfigError
+from asr.evaluation.speaker_measures import COLLAR, MEASURES, TIMED
 from asr.evaluation.transcripts import FORMATS
-
-COLLAR = 5.0  # seconds
-MEASURES = ("cp", "tcp", "orc", "tcorc")
-"""As in asr.evaluation.speakers, which imports more than --help waits for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,15 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    _check(args)
+    if args.speakers:
+        return _score_speakers(args)
+    return _score_times(args) if args.times else _score_words(args)
+
+
+def _score_words(args: argparse.Namespace) -> int:
     from asr.evaluation.evaluate import evaluate_pairs
     from asr.evaluation.transcripts import detect_format, pair_transcripts
     from asr.evaluation.writing import hint
 
-    _check(args)
-    if args.speakers:
-        return _score_speakers(args)
-    if args.times:
-        return _score_times(args)
     formats = args.ref_format or detect_format(args.reference), args.hyp_format or detect_format(args.hypothesis)
     result = evaluate_pairs(
         pair_transcripts(args.reference, args.hypothesis, *formats, args.text_scheme), args.text_scheme
@@ -80,13 +79,12 @@ def _check(args: argparse.Namespace) -> None:
     """Raise ConfigError for options that do not go together, and results that cannot be written."""
     options.check_report(args)
     mode = f"--speakers {args.speakers}" if args.speakers else "--times" if args.times else "words"
-    timed = args.speakers in ("tcp", "tcorc")
     belong = {
         "--ref-format": (args.ref_format, mode == "words"),
         "--hyp-format": (args.hyp_format, mode == "words"),
         "--html": (args.html, mode == "words"),
         "--details": (args.details, mode == "words"),
-        "--collar": (args.collar is not None, timed),
+        "--collar": (args.collar is not None, args.speakers in TIMED),
         "--tier": (args.tier is not None, mode == "--times"),
     }
     for option, (given, belongs) in belong.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from string import ascii_uppercase
@@ -121,8 +122,7 @@ def compare(files: Sequence[Path | str], references: Path | str | None = None, t
         raise DataError(f"{first}: only JSONL holds references beside hypotheses: give the references (--references)")
     paired = [pair_transcripts(references or first, file, text_scheme=text_scheme) for file in files]
     if references is None:
-        for file in files[1:]:
-            _check_same(first, file, text_scheme)
+        _check_same(first, files[1:], text_scheme)
     known = {pair.id: pair.speaker for pairs in reversed(paired) for pair in pairs if pair.speaker}
     systems = [
         evaluate_pairs([pair._replace(speaker=known.get(pair.id)) for pair in pairs], text_scheme) for pairs in paired
@@ -167,15 +167,18 @@ def _hints(files: Sequence[Path | str], systems: Sequence[Evaluation], text_sche
     return [f"{file}: {line}" for file, line in zip(files, told, strict=True) if line]
 
 
-def _check_same(first: Path | str, file: Path | str, text_scheme: str) -> None:
+def _check_same(first: Path | str, files: Sequence[Path | str], text_scheme: str) -> None:
     """Raise DataError where a file's own references, if it has any, are not the first's."""
-    if detect_format(file) != "jsonl" or not has_both(Path(file)):
-        return
-    others = read_transcripts(file)
-    for name, text in read_transcripts(first).items():
-        other = others.get(name, text)
-        if normalise_what_can_be(other, text_scheme) != normalise_what_can_be(text, text_scheme):
-            raise DataError(
-                f"{name}: the references differ: {text!r} in {first}, {other!r} in {file}. Systems are compared on the "
-                "same references: score all with one set, or name it with --references"
-            )
+    write = partial(normalise_what_can_be, scheme=text_scheme)
+    wanted = read_transcripts(first)
+    for file in files:
+        if detect_format(file) != "jsonl" or not has_both(Path(file)):
+            continue
+        others = read_transcripts(file)
+        for name, text in wanted.items():
+            other = others.get(name, text)
+            if other != text and write(other) != write(text):
+                raise DataError(
+                    f"{name}: the references differ: {text!r} in {first}, {other!r} in {file}. Systems are compared on "
+                    "the same references: score all with one set, or name it with --references"
+                )

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asr.data.batches import SpeechDataset
 from asr.data.manifest import Utterance
 from asr.decoders import Decoder, Hypothesis
-from asr.decoders.greedy import GreedyDecoder
-from asr.evaluation.emissions import emissions
 from asr.evaluation.scoring import (
     Alignment,
     ErrorCounts,
@@ -162,6 +159,11 @@ def evaluate(
     with the number of utterances just done. Raises AudioError for files that cannot be read, and for a phone
     model TextError where a word has no pronunciation.
     """
+    # Here, for what others have found is scored without torch.
+    from asr.data.batches import SpeechDataset
+    from asr.decoders.greedy import GreedyDecoder
+    from asr.evaluation.emissions import emissions
+
     decoder = decoder or GreedyDecoder(model.tokenizer, model.seconds_per_frame)
     # A search with a lexicon finds words, whatever the model's units.
     phones = model.tokenizer.kind == "phones" and decoder.unit != "word"

@@ -14,13 +14,10 @@ from typing import Any
 
 from asr.errors import ConfigError, DataError
 from asr.evaluation.scoring import ErrorCounts
-from asr.evaluation.transcripts.rows import listed
+from asr.evaluation.speaker_measures import COLLAR, MEASURES, TIMED
+from asr.evaluation.transcripts.rows import listed, unpaired
 from asr.evaluation.transcripts.turns import Turn
 from asr.text.normalise import normalise_what_can_be
-
-COLLAR = 5.0  # seconds, as CHiME-7 and later challenges have it
-MEASURES = {"cp": "cpWER", "tcp": "tcpWER", "orc": "ORC-WER", "tcorc": "tcORC-WER"}
-TIMED = {"tcp", "tcorc"}
 
 
 @dataclass(frozen=True)
@@ -133,12 +130,10 @@ def _measure(name: str) -> Any:
 
 
 def _same_recordings(references: Sequence[Turn], hypotheses: Sequence[Turn]) -> None:
-    wanted, found = ({turn.recording for turn in turns} for turns in (references, hypotheses))
-    sides = (("without a hypothesis", wanted - found), ("without a reference", found - wanted))
-    if problems := [f"{len(names)} {what}: {listed(sorted(names))}" for what, names in sides if names]:
+    wanted, found = (sorted({turn.recording for turn in turns}) for turns in (references, hypotheses))
+    if problems := unpaired(wanted, found):
         raise DataError(
-            f"recordings {'; '.join(problems)}. Each must be in both; one in which nothing is found has a turn without "
-            "words"
+            f"recordings {problems}. Each must be in both; one in which nothing is found has a turn without words"
         )
 
 

@@ -4,7 +4,7 @@ Words are aligned as text, and those that are equal have their times compared; s
 have none to compare. An error is hypothesis minus reference: above 0 is late.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from asr.errors import DataError
 from asr.evaluation.scoring import align_all
-from asr.evaluation.transcripts.rows import listed
+from asr.evaluation.transcripts.rows import unpaired
 from asr.evaluation.transcripts.word_times import SpokenWord
 from asr.text.normalise import normalise_what_can_be
 
@@ -157,18 +157,7 @@ def _paired(
 ) -> list[tuple[Sequence[SpokenWord], Sequence[SpokenWord]]]:
     if len(references) == len(hypotheses) == 1:
         return list(zip(references.values(), hypotheses.values(), strict=True))
+    if problems := unpaired(list(references), list(hypotheses), key=str.casefold):
+        raise DataError(f"recordings {problems}. Each must be in both")
     by_name = {name.casefold(): words for name, words in hypotheses.items()}
-    problems = []
-    for names, others, what in (
-        (references, by_name, "without a hypothesis"),
-        (hypotheses, {name.casefold() for name in references}, "without a reference"),
-    ):
-        if missing := _missing(names, others):
-            problems.append(f"{len(missing)} {what}: {listed(missing)}")
-    if problems:
-        raise DataError(f"recordings {'; '.join(problems)}. Each must be in both")
     return [(words, by_name[name.casefold()]) for name, words in references.items()]
-
-
-def _missing(names: Collection[str], others: Collection[str]) -> list[str]:
-    return [name for name in names if name.casefold() not in others]

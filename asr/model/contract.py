@@ -27,6 +27,11 @@ class AcousticModel(Protocol):
         ...
 
     @property
+    def first_middle(self) -> float:
+        """Seconds from a recording's beginning to the middle of its first frame of log-probabilities."""
+        ...
+
+    @property
     def device(self) -> device:
         """Where waveforms are to be."""
         ...

@@ -55,6 +55,11 @@ class CTCModel(nn.Module):
         return self.config.features.shift_samples * self.encoder.subsampling / self.sample_rate
 
     @property
+    def first_middle(self) -> float:
+        """Seconds from a recording's beginning to the middle of its first frame of log-probabilities."""
+        return self.config.features.shift_samples * self.encoder.center / self.sample_rate
+
+    @property
     def device(self) -> torch.device:
         return self.head.weight.device
 

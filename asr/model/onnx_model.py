@@ -59,6 +59,11 @@ class OnnxModel:
         """Time between two frames of the log-probabilities."""
         return self.features.config.shift_samples * self.subsampling / self.sample_rate
 
+    @property
+    def first_middle(self) -> float:
+        """0, as of convolutions, which recipes train: the graph does not tell how it joins frames."""
+        return 0.0
+
     def eval(self) -> "OnnxModel":
         """Nothing: there is no other mode."""
         return self

@@ -23,7 +23,7 @@ from asr.errors import DataError
 from asr.evaluation.transcripts.alternatives import best_readings, chain, has_alternatives, lattice
 from asr.evaluation.transcripts.json_rows import is_whisper, read_jsonl, read_whisper
 from asr.evaluation.transcripts.plain import is_kaldi, read_kaldi, read_plain
-from asr.evaluation.transcripts.rows import Row, lines_of, listed
+from asr.evaluation.transcripts.rows import Row, lines_of, listed, unpaired
 from asr.evaluation.transcripts.subtitles import is_subtitles, read_subtitles
 from asr.evaluation.transcripts.table import is_table, read_table
 from asr.evaluation.transcripts.timed import (
@@ -211,17 +211,8 @@ def _paired(references: Path | str, hypotheses: Path | str, formats: tuple[str, 
             "words is an empty line"
         )
     found = _renamed(found, wanted)
-    problems = []
-    for ids, what in (
-        ([name for name in wanted if name not in found], "without a hypothesis"),
-        ([name for name in found if name not in wanted], "without a reference"),
-    ):
-        if ids:
-            problems.append(f"{len(ids)} {what}: {listed(ids)}")
-    if problems:
-        raise DataError(
-            f"{both}: {'; '.join(problems)}. Each id must be in both; an utterance without words has its id alone"
-        )
+    if problems := unpaired(list(wanted), list(found)):
+        raise DataError(f"{both}: {problems}. Each id must be in both; an utterance without words has its id alone")
     # Of what is told of an utterance on either side, the reference's goes before.
     return [
         Pair(name, row.text, other.text, row.speaker or other.speaker, row.duration or other.duration)

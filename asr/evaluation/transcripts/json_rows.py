@@ -7,21 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import DataError
-from asr.evaluation.transcripts.rows import Row, lines_of, listed, read_text
+from asr.evaluation.transcripts.rows import Row, each_row, lines_of, read_text
 
 
 def read_jsonl(path: Path, hypotheses: bool) -> Iterator[Row]:
     """id, else audio_filepath with offset; text, for hypotheses pred_text before it. Raises DataError."""
-    wrong = []
-    for number, line in enumerate(lines_of(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield _row(number, json.loads(line), hypotheses)
-        except (ValueError, RecursionError, DataError) as error:
-            wrong.append(f"line {number}: {error}")
-    if wrong:
-        raise DataError(f"{path}: wanted a JSON object with id and text on each line, found {listed(wrong)}")
+    lines = ((f"line {i}", (i, line)) for i, line in enumerate(lines_of(path), start=1) if line.strip())
+
+    def row(line: tuple[int, str]) -> Row:
+        return _row(line[0], json.loads(line[1]), hypotheses)
+
+    yield from each_row(path, lines, row, "a JSON object with id and text on each line")
 
 
 def _row(number: int, row: object, hypotheses: bool) -> Row:

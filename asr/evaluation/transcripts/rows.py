@@ -1,10 +1,13 @@
 """What every reader of transcripts gives, and how they read lines and tell mistakes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from asr.errors import DataError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 LISTED = 10  # ids or lines that one message lists; the others are counted
 
@@ -40,3 +43,26 @@ def listed(items: Sequence[str]) -> str:
     """The first of them, and how many more there are."""
     more = len(items) - LISTED
     return ", ".join(items[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def unpaired(wanted: Sequence[str], found: Sequence[str], key: Callable[[str], str] = str) -> str:
+    """Which names of references have no hypothesis, and the other way round; "" of none. key: what is compared."""
+    left, right = ({key(name) for name in names} for names in (wanted, found))
+    sides = (
+        ([name for name in wanted if key(name) not in right], "without a hypothesis"),
+        ([name for name in found if key(name) not in left], "without a reference"),
+    )
+    return "; ".join(f"{len(names)} {what}: {listed(names)}" for names, what in sides if names)
+
+
+def each_row(path: Path, rows: Iterable[tuple[str, T]], read: Callable[[T], R], wanted: str) -> list[R]:
+    """What is read of all rows, each with its place before it. Raises DataError naming the places that cannot be."""
+    found, wrong = [], []
+    for place, row in rows:
+        try:
+            found.append(read(row))
+        except (ValueError, RecursionError, DataError) as error:
+            wrong.append(f"{place}: {error}")
+    if wrong:
+        raise DataError(f"{path}: wanted {wanted}, found {listed(wrong)}")
+    return found

@@ -10,7 +10,7 @@ https://github.com/usnistgov/SCTK/blob/master/doc/infmts.htm
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class TimedWord:
     @property
     def middle(self) -> float:
         """Seconds."""
-        return _middle((self.begin, self.duration))
+        return self.begin + self.duration / 2
 
 
 def read_segments(path: Path) -> list[Segment]:
@@ -81,28 +81,33 @@ def read_words(path: Path) -> list[TimedWord]:
     rows = [(number, _matched(CTM, line)) for number, line in enumerate(lines_of(path), 1) if not is_comment(line)]
     _refuse(path, rows, "file channel begin duration word")
     words: list[TimedWord] = []
-    parts: list[str] = []  # of alternatives that have begun
-    last: tuple[float, float] | None = None  # begin and duration of the one of their words whose middle is last
+    parts: list[str] = []  # of alternatives that have begun, or of a word
+    heard: list[TimedWord] = []  # the words among them
     for number, (file, channel, begin, duration, word, sign) in rows:
         if (sign == "<ALT_BEGIN>") != (not parts) and sign:
             raise DataError(f"{path}:{number}: found {sign} where none of that kind can be")
         if word:
-            times = float(begin), float(duration)
-            last = times if last is None else max(last, times, key=_middle)
-        parts.append(SIGNS[sign] if sign else without_tags(word))
+            heard.append(TimedWord(file, channel, float(begin), float(duration), without_tags(word)))
+        parts.append(SIGNS[sign] if sign else heard[-1].text)
         if sign == "<ALT_END>" or parts[0] != "{":
-            if last is None:
+            if not heard:
                 raise DataError(f"{path}:{number}: alternatives without a word, so that nothing tells their time")
-            words.append(TimedWord(file, channel, *last, " ".join(filter(None, parts))))
-            parts, last = [], None
+            last = max(heard, key=lambda one: one.middle)
+            words.append(replace(last, text=" ".join(filter(None, parts))))
+            parts, heard = [], []
     if parts:
         raise DataError(f"{path}: found <ALT_BEGIN> without its <ALT_END>")
     return sorted(words, key=lambda word: (word.file, word.channel, word.middle))
 
 
-def _middle(times: tuple[float, float]) -> float:
-    begin, duration = times
-    return begin + duration / 2
+def words_by_recording(path: Path) -> dict[str, list[TimedWord]]:
+    """A CTM's words of each recording; with several channels, of each channel. Raises DataError."""
+    words = read_words(path)
+    several = len({word.file for word in words}) < len({(word.file, word.channel) for word in words})
+    found: dict[str, list[TimedWord]] = {}
+    for word in words:
+        found.setdefault(f"{word.file}-{word.channel}" if several else word.file, []).append(word)
+    return found
 
 
 def _matched(form: re.Pattern[str], line: str) -> tuple[str, ...]:
@@ -123,13 +128,9 @@ def read_stm(path: Path, hypotheses: bool) -> Iterator[Row]:
 
 
 def read_ctm(path: Path, hypotheses: bool) -> Iterator[Row]:
-    """The words of each recording; with several channels, of each channel."""
-    texts: dict[tuple[str, str], list[str]] = {}
-    for word in read_words(path):
-        texts.setdefault((word.file, word.channel), []).append(word.text)
-    several = len({file for file, _ in texts}) < len(texts)
-    for number, ((file, channel), words) in enumerate(texts.items(), start=1):
-        yield Row(number, f"{file}-{channel}" if several else file, " ".join(words))
+    """The text of each recording; with several channels, of each channel."""
+    for number, (name, words) in enumerate(words_by_recording(path).items(), start=1):
+        yield Row(number, name, " ".join(word.text for word in words))
 
 
 def words_of_segments(segments: Sequence[Segment], words: Sequence[TimedWord]) -> list[tuple[Segment, str]]:

@@ -10,20 +10,19 @@ https://github.com/fgnt/meeteval#file-formats
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from asr.errors import DataError
 from asr.evaluation.transcripts.alternatives import has_alternatives
 from asr.evaluation.transcripts.json_rows import whole_object
-from asr.evaluation.transcripts.rows import lines_of, listed
+from asr.evaluation.transcripts.rows import each_row, lines_of
 from asr.evaluation.transcripts.timed import is_stm, read_segments
 from asr.evaluation.transcripts.trn import is_comment
 
-T = TypeVar("T")
-
+WANTED = "a recording, a speaker and words in each row"
 RECORDING = ("session_id", "recording", "audio_filepath")
 
 
@@ -85,7 +84,7 @@ def _read_seglst(path: Path) -> list[Turn]:
     rows = whole_object(path)
     if not isinstance(rows, list):
         raise DataError(f"{path}: no JSON, though it begins with [; wanted a list of objects, as SegLST has it")
-    return _all(path, ((f"segment {number}", row) for number, row in enumerate(rows, start=1)), _segment)
+    return each_row(path, ((f"segment {number}", row) for number, row in enumerate(rows, start=1)), _segment, WANTED)
 
 
 def _read_jsonl(path: Path, hypotheses: bool) -> list[Turn]:
@@ -97,20 +96,7 @@ def _read_jsonl(path: Path, hypotheses: bool) -> list[Turn]:
         except (ValueError, RecursionError) as error:
             raise DataError(f"no JSON: {error}") from error
 
-    return _all(path, lines, turn)
-
-
-def _all(path: Path, rows: Iterable[tuple[str, T]], read: Callable[[T], Turn]) -> list[Turn]:
-    """Raises DataError, with the place, for all rows for which `read` does."""
-    found, wrong = [], []
-    for place, row in rows:
-        try:
-            found.append(read(row))
-        except DataError as error:
-            wrong.append(f"{place}: {error}")
-    if wrong:
-        raise DataError(f"{path}: wanted a recording, a speaker and words in each row, found {listed(wrong)}")
-    return found
+    return each_row(path, lines, turn, WANTED)
 
 
 def _segment(row: object) -> Turn:

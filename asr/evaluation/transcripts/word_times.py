@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from asr.errors import DataError
 from asr.evaluation.transcripts.json_rows import whole_object
 from asr.evaluation.transcripts.rows import listed
 from asr.evaluation.transcripts.textgrid import read_intervals
-from asr.evaluation.transcripts.timed import read_words
+from asr.evaluation.transcripts.timed import words_by_recording
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,14 @@ def _read_textgrid(path: Path, tier: str | None) -> Recordings:
 
 def _read_ctm(path: Path) -> Recordings:
     """With several channels, each of them is a recording."""
-    words = read_words(path)
-    if two := next((word for word in words if word.text.startswith("{")), None):
-        raise DataError(f"{path}: {two.file}: alternatives, {two.text}, have no one time: take one of them")
-    several = len({word.file for word in words}) < len({(word.file, word.channel) for word in words})
-    found: Recordings = {}
-    for word in words:
-        name = f"{word.file}-{word.channel}" if several else word.file
-        found.setdefault(name, []).append(SpokenWord(word.text, word.begin, word.begin + word.duration))
-    return found
+    found = words_by_recording(path)
+    for word in chain.from_iterable(found.values()):
+        if word.text.startswith("{"):
+            raise DataError(f"{path}: {word.file}: alternatives, {word.text}, have no one time: take one of them")
+    return {
+        name: [SpokenWord(word.text, word.begin, word.begin + word.duration) for word in words]
+        for name, words in found.items()
+    }
 
 
 def _read_json(path: Path) -> Recordings:

@@ -13,6 +13,8 @@ class Encoder(nn.Module):
     """D."""
     subsampling: int
     """How many feature frames one output frame stands for."""
+    center: float
+    """How many feature frames its middle lies behind the first of them."""
 
     def output_frames(self, num_frames: Tensor) -> Tensor:
         """T' for T, (B,) int64, without running the encoder."""

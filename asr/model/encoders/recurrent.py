@@ -66,6 +66,7 @@ class RecurrentEncoder(Encoder):
             self.frontend = ConvSubsampling(input_size, config.subsampling_factor, config.conv_channels)
         else:
             self.frontend = FrameStacking(input_size, config.subsampling_factor)
+        self.center = self.frontend.center
         size = self.frontend.output_size
         self.layers = nn.ModuleList()
         for _ in range(config.num_layers):

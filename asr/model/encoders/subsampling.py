@@ -18,6 +18,8 @@ def ceil_div(num_frames: Tensor, factor: int) -> Tensor:
 class ConvSubsampling(nn.Module):
     """3x3 convolutions over time and frequency, after Deep Speech 2 (Amodei et al., 2015).
 
+    They are centred on the first of the frames that they join.
+
     features (B, T, F), num_frames (B,) -> (B, ceil(T / factor), output_size), num_frames (B,). Each of log2(factor)
     convolutions has stride 2 in both directions; factor 1 has one that strides in frequency alone.
     """
@@ -31,6 +33,7 @@ class ConvSubsampling(nn.Module):
             self.convolutions.append(nn.Conv2d(1 if i == 0 else channels, channels, 3, (stride, 2), padding=1))
             size = (size + 1) // 2
         self.time_strides = time_strides
+        self.center = 0.0
         self.output_size = channels * size
 
     def output_frames(self, num_frames: Tensor) -> Tensor:
@@ -53,6 +56,7 @@ class FrameStacking(nn.Module):
     def __init__(self, input_size: int, factor: int):
         super().__init__()
         self.factor = factor
+        self.center = (factor - 1) / 2
         self.output_size = input_size * factor
 
     def output_frames(self, num_frames: Tensor) -> Tensor:
